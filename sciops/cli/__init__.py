@@ -1,0 +1,47 @@
+"""The command line: ``sciops doctor | list | data | train | predict | bench | demo``.
+
+A sub-command group a file.  Nothing heavy is imported before a command runs, so ``--help`` is
+instant.  What the user can put right ends in one paragraph on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from sciops.core.errors import SciopsError
+
+app = typer.Typer(
+    name="sciops",
+    help="Scientific operator learning: PDE surrogates, benchmark data, benchmark runs.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _commands() -> None:
+    from sciops.cli import bench, data, demo, info, train
+
+    app.command("doctor")(info.doctor)
+    app.command("list")(info.listing)
+    app.add_typer(data.app, name="data")
+    app.command("train")(train.train)
+    app.command("predict")(train.predict)
+    app.add_typer(bench.app, name="bench")
+    app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Entry point of the command ``sciops``."""
+    _commands()
+    try:
+        app()
+    except SciopsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 2))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)

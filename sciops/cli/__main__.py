@@ -1,0 +1,5 @@
+"""``python -m sciops.cli`` is the command ``sciops``."""
+
+from sciops.cli import main
+
+main()

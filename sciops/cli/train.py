@@ -1,0 +1,84 @@
+"""``sciops train`` and ``sciops predict``: one run, and what a trained model says."""
+
+from __future__ import annotations
+
+import typer
+
+
+def train(
+    config: str = typer.Argument(help="YAML with data, operator, training, seed"),
+    settings: list[str] = typer.Argument(None, help="overrides, a.b=value"),
+    output: str = typer.Option(..., "-o", "--output", help="the run folder; an unfinished run continues"),
+    quiet: bool = typer.Option(False, help="no progress bar, no table"),
+) -> None:
+    """Train an operator and measure it on the test sets."""
+    from pathlib import Path
+
+    from sciops.bench.evaluate import evaluate, require_leads
+    from sciops.cli._console import bar, console
+    from sciops.core.config import override, read_yaml, validate
+    from sciops.data.task import load as load_data
+    from sciops.operators._trained import load
+    from sciops.training.distributed import join, leave
+    from sciops.training.run import RunConfig, read_run, same_run
+    from sciops.training.run import train as run
+
+    chosen = validate(RunConfig, override(read_yaml(config), settings or []), config)
+    folder = Path(output)
+    data = load_data(chosen.data)
+    require_leads(chosen, data)
+    if same_run(folder, chosen, data) and read_run(folder).get("status") == "finished":
+        console.print(f"{folder}: finished already")
+        return
+    world = join(chosen.device)
+    try:
+        with bar(f"{folder.name}", quiet or not world.main) as progress:
+            run(chosen, data, folder, world, progress)
+        if world.main:
+            operator = load(folder, str(world.device), allow_code=True).operator
+            evaluate(operator, chosen, data, folder)
+    finally:
+        leave()
+    if world.main and not quiet:
+        _table(folder)
+
+
+def _table(folder) -> None:  # type: ignore[no-untyped-def]
+    """Errors of a finished run."""
+    import xarray as xr
+    from rich.table import Table
+
+    from sciops.cli._console import console
+
+    with xr.open_dataset(folder / "errors.nc", engine="h5netcdf") as errors:
+        table = Table(box=None)
+        for column in ("test", "variable", *errors.data_vars):
+            table.add_column(str(column))
+        mean = errors.mean("lead").groupby("split").mean("sample")
+        for split in mean["split"].values:
+            for variable in mean["variable"].values:
+                row = mean.sel(split=split, variable=variable)
+                table.add_row(str(split), str(variable), *(f"{float(row[m]):.4g}" for m in row.data_vars))
+    console.print(table)
+
+
+def predict(
+    model: str = typer.Argument(help="folder of a trained model, or a run folder"),
+    data: str = typer.Argument(help="data set with the model's inputs"),
+    output: str = typer.Option(..., "-o", "--output", help="the netCDF file to write"),
+    steps: int = typer.Option(1, min=1, help="frames, each predicted from the ones before"),
+    device: str = typer.Option("cpu"),
+    allow_code: bool = typer.Option(False, help="import an operator from outside sciops"),
+) -> None:
+    """Write a trained model's fields for a data set as netCDF."""
+    from pathlib import Path
+
+    from sciops.cli._console import console
+    from sciops.data.files import replacing, require_new
+    from sciops.operators._trained import load
+
+    require_new(Path(output))
+    fields = load(model, device, allow_code).predict(data, steps)
+    with replacing(Path(output)) as temporary:
+        fields.to_netcdf(temporary, engine="h5netcdf")
+    console.print(f"{output}: {dict(fields.sizes)}")

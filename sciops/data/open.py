@@ -1,0 +1,92 @@
+"""From a path to a layout: which format it is, and why.
+
+Formats are recognised by structure, never by the file's name.  Exactly one must recognise the
+path; otherwise the error names the candidates.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sciops.core import resolve
+from sciops.core.errors import DataError, NotFound
+from sciops.data import hdf5
+from sciops.data.layout import Format, Layout
+
+
+def open_layout(path: str | Path, format: str | None = None) -> Layout:
+    """The layout of a file or folder.
+
+    Parameters
+    ----------
+    path
+        File or folder.
+    format
+        Name of a format (``sciops list formats``), or ``package.module:Class``; None to look.
+
+    Raises
+    ------
+    DataError
+        If there is nothing, or nothing that a known format recognises, or several do.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(path, "no such file or folder")
+    if format is None:
+        format, _ = detect(path)
+    return get(format).layout(path)
+
+
+def get(name: str) -> Format:
+    """The format of that name."""
+    found = resolve.find("formats", name)()
+    assert isinstance(found, Format)
+    return found
+
+
+def detect(path: str | Path) -> tuple[str, str]:
+    """(format, reason) of the one format that recognises the path."""
+    path = Path(path)
+    found = {}
+    for name in resolve.names("formats"):
+        reason = get(name).recognises(path)
+        if reason is not None:
+            found[name] = reason
+    if len(found) == 1:
+        return next(iter(found.items()))
+    if found:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in found.items())
+        raise DataError(path, f"several formats recognise it ({listed}); name one with format=")
+    raise DataError(path, _why_not(path))
+
+
+def _why_not(path: Path) -> str:
+    known = ", ".join(resolve.names("formats"))
+    if path.is_dir():
+        inside = [p.name for p in sorted(path.iterdir()) if p.is_file()]
+        usable = [n for n in inside if _recognised(path / n)]
+        if usable:
+            return f"a folder, not a data set; open one of its files: {', '.join(usable[:8])}"
+        return f"a folder without data that sciops knows (formats: {known})"
+    with path.open("rb") as file:
+        start = file.read(512)
+    if path.suffix in (".h5", ".hdf5") and not hdf5.is_hdf5(path):
+        kind = "text" if start and b"\0" not in start else "binary"
+        return f"not an HDF5 file: a {kind} file without the HDF5 signature"
+    if not start:
+        return "the file is empty"
+    if hdf5.is_hdf5(path):
+        with hdf5.opened(path) as file:
+            return (
+                f"HDF5, but with none of the structures that sciops knows (formats: {known}); "
+                f"it holds {sorted(file)[:8]}"
+            )
+    return f"no format recognises it (formats: {known})"
+
+
+def _recognised(path: Path) -> bool:
+    try:
+        detect(path)
+    except (DataError, NotFound):
+        return False
+    return True

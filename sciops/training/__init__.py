@@ -1,0 +1,1 @@
+"""Training: one loop over objectives, exact checkpoints, one process or many."""
