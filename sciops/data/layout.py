@@ -209,7 +209,8 @@ def check_stored(stored: Stored, variable: Variable, part: Part) -> None:
     assert domain is not None
     fixed = {axis for axis, _ in stored.fixed}
     named = [a for k, a in enumerate(stored.axes) if a and k not in fixed]
-    allowed = {"sample", "time", *domain.names, *COMPONENTS[: variable.rank]}
+    allowed = {"sample", *domain.names, *COMPONENTS[: variable.rank]}
+    allowed |= {"time"} if variable.time_varying else set()
     where = f"{stored.path or part.name}: {stored.key}"
     if len(set(named)) != len(named) or not set(named) <= allowed:
         raise SchemaError(f"{where}: axes {stored.axes} do not fit {variable.name!r} on {domain.names}")

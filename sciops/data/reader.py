@@ -51,7 +51,7 @@ def read(
     variable = layout.schema[name]
     frames = slice(*frames.indices(int(part.lengths[i])))
     arrays = [_read(s, variable, i, frames) for s in part.arrays[name]]
-    if len(arrays) == 1:
+    if len(arrays) == 1 and (variable.rank == 0 or "component" in part.arrays[name][0].axes):
         return arrays[0]
     return np.stack(arrays, axis=-1).reshape(*arrays[0].shape, *variable.components)
 

@@ -65,8 +65,12 @@ def read_file(
         n = int(file.attrs.get("n_trajectories", 1))
         axes = _axes(path, file)
         boundary = _boundary(path, file, axes, notes)
-        axes = {a.name: _with_periodic(a, boundary) for a in axes.values()}
-        grid = Grid(tuple(axes.values()))
+        grid = Grid(
+            tuple(
+                a if "lower" in file["dimensions"][a.name].attrs else _with_periodic(a, boundary)
+                for a in axes.values()
+            )
+        )
         variables, arrays = [], {}
         for variable, array in _fields(path, file, grid, n):
             variables.append(variable)
@@ -110,7 +114,7 @@ def _axes(path: Path, file: h5py.File) -> dict[str, Axis]:
 def _with_periodic(axis: Axis, boundary: list[Boundary]) -> Axis:
     """The axis, periodic or not as its conditions say; left open where there are none."""
     kinds = {b.kind for b in boundary if b.axis == axis.name}
-    if not kinds or axis.periodic is not None:
+    if not kinds:
         return axis
     return Axis.through(axis.name, axis.coordinates, periodic="periodic" in kinds, unit=axis.unit)
 
