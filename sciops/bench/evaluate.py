@@ -136,6 +136,19 @@ def _fields(
     return out
 
 
+def mean_errors(folder: Path) -> tuple[list[str], list[tuple[str, str, list[float]]]]:
+    """(metrics, rows of test set, variable and their means) of a finished run."""
+    with xr.open_dataset(folder / "errors.nc", engine="h5netcdf") as errors:
+        mean = errors.mean("lead").groupby("split").mean("sample")
+        names = [str(m) for m in mean.data_vars]
+        rows = [
+            (str(split), str(v), [float(mean[m].sel(split=split, variable=v)) for m in names])
+            for split in mean["split"].values
+            for v in mean["variable"].values
+        ]
+    return names, rows
+
+
 def require_leads(config: RunConfig, data: TaskData) -> None:
     """SchemaError where a rollout is asked for and nothing is fed back."""
     if config.data.rollout > 1 and not data.schema.feedback:

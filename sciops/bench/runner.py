@@ -80,8 +80,7 @@ def _run(folder: Path, job: Job, quiet: bool) -> str:
     settings = folder / f"{job.folder}.yaml"
     write_text(settings, to_yaml(job.config))
     command = [sys.executable, "-m", "sciops.cli", "train", str(settings), "-o", str(folder / job.folder)]
-    if quiet:
-        command.append("--quiet")
+    command.append("--quiet" if quiet else "--brief")
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     failure = folder / job.folder / "error.txt"
     if done.returncode == 0:

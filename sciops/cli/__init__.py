@@ -12,19 +12,19 @@ import typer
 
 from sciops.core.errors import SciopsError
 
-app = typer.Typer(
-    name="sciops",
-    help="Scientific operator learning: PDE surrogates, benchmark data, benchmark runs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
 
-
-def _commands() -> None:
+def application() -> typer.Typer:
+    """All commands; each imports what it needs when it runs."""
     from sciops.cli import bench, data, demo, info, train
 
+    app = typer.Typer(
+        name="sciops",
+        help="Scientific operator learning: PDE surrogates, benchmark data, benchmark runs.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
     app.command("doctor")(info.doctor)
     app.command("list")(info.listing)
     app.add_typer(data.app, name="data")
@@ -32,13 +32,13 @@ def _commands() -> None:
     app.command("predict")(train.predict)
     app.add_typer(bench.app, name="bench")
     app.command("demo")(demo.demo)
+    return app
 
 
 def main() -> None:
     """Entry point of the command ``sciops``."""
-    _commands()
     try:
-        app()
+        application()()
     except SciopsError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))

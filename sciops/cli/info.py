@@ -12,16 +12,16 @@ def doctor() -> None:
     import os
     import platform
 
-    import h5py
     import torch
     from rich.table import Table
 
     from sciops.cli._console import console
+    from sciops.data.hdf5 import library
     from sciops.training.run import device_name, versions
 
     table = Table(show_header=False, box=None)
-    for name, version in versions().items():
-        table.add_row(name, version)
+    for name, number in versions().items():
+        table.add_row(name, number)
     table.add_row("system", platform.platform())
     table.add_row("processor", f"{device_name(torch.device('cpu'))}, {os.cpu_count()} cores")
     table.add_row("torch threads", str(torch.get_num_threads()))
@@ -30,19 +30,12 @@ def doctor() -> None:
         table.add_row(f"GPU {k}", torch.cuda.get_device_name(k))
     if not torch.cuda.is_available():
         table.add_row("GPU", "none that torch can use")
-    table.add_row("HDF5", h5py.version.hdf5_version)
-    table.add_row("HDF5 filters", ", ".join(_filters(h5py)))
+    version, filters = library()
+    table.add_row("HDF5", version)
+    table.add_row("HDF5 filters", ", ".join(filters))
     for package, extra in _optional():
         table.add_row(package, extra)
     console.print(table)
-
-
-def _filters(h5py) -> list[str]:  # type: ignore[no-untyped-def]
-    known = {
-        "gzip": h5py.h5z.FILTER_DEFLATE, "lzf": h5py.h5z.FILTER_LZF, "szip": h5py.h5z.FILTER_SZIP,
-        "shuffle": h5py.h5z.FILTER_SHUFFLE, "blosc": 32001, "lz4": 32004, "zstd": 32015, "zfp": 32013,
-    }
-    return [name for name, code in known.items() if h5py.h5z.filter_avail(code)]
 
 
 def _optional() -> list[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 
@@ -10,10 +12,9 @@ def train(
     settings: list[str] = typer.Argument(None, help="overrides, a.b=value"),
     output: str = typer.Option(..., "-o", "--output", help="the run folder; an unfinished run continues"),
     quiet: bool = typer.Option(False, help="no progress bar, no table"),
+    brief: bool = typer.Option(False, hidden=True),
 ) -> None:
     """Train an operator and measure it on the test sets."""
-    from pathlib import Path
-
     from sciops.bench.evaluate import evaluate, require_leads
     from sciops.cli._console import bar, console
     from sciops.core.config import override, read_yaml, validate
@@ -39,26 +40,23 @@ def train(
             evaluate(operator, chosen, data, folder)
     finally:
         leave()
-    if world.main and not quiet:
+    if world.main and not (quiet or brief):
         _table(folder)
 
 
-def _table(folder) -> None:  # type: ignore[no-untyped-def]
+def _table(folder: Path) -> None:
     """Errors of a finished run."""
-    import xarray as xr
     from rich.table import Table
 
+    from sciops.bench.evaluate import mean_errors
     from sciops.cli._console import console
 
-    with xr.open_dataset(folder / "errors.nc", engine="h5netcdf") as errors:
-        table = Table(box=None)
-        for column in ("test", "variable", *errors.data_vars):
-            table.add_column(str(column))
-        mean = errors.mean("lead").groupby("split").mean("sample")
-        for split in mean["split"].values:
-            for variable in mean["variable"].values:
-                row = mean.sel(split=split, variable=variable)
-                table.add_row(str(split), str(variable), *(f"{float(row[m]):.4g}" for m in row.data_vars))
+    metrics, rows = mean_errors(folder)
+    table = Table(box=None)
+    for column in ("test", "variable", *metrics):
+        table.add_column(column)
+    for test, variable, values in rows:
+        table.add_row(test, variable, *(f"{x:.4g}" for x in values))
     console.print(table)
 
 
@@ -71,8 +69,6 @@ def predict(
     allow_code: bool = typer.Option(False, help="import an operator from outside sciops"),
 ) -> None:
     """Write a trained model's fields for a data set as netCDF."""
-    from pathlib import Path
-
     from sciops.cli._console import console
     from sciops.data.files import replacing, require_new
     from sciops.operators._trained import load

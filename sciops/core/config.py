@@ -126,7 +126,7 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML that also reads 1e-4 as a number and refuses a name that stands twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         double = next((k for i, k in enumerate(keys) if k in keys[:i]), None)
         if double is not None:
             raise yaml.constructor.ConstructorError(None, None, f"{double!r} stands twice", node.start_mark)

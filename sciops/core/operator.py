@@ -344,7 +344,7 @@ def _text(domain: Domain) -> str:
 
 
 def rollout(
-    operator: nn.Module, start: Mapping[str, Any], steps: int, schema: Schema
+    operator: Operator | nn.Module, start: Mapping[str, Any], steps: int, schema: Schema
 ) -> Tensor:
     """Apply the operator to its own output `steps` times.
 
@@ -372,7 +372,7 @@ def rollout(
     """
     if steps > 1 and not schema.feedback:
         raise SchemaError("a rollout of several steps needs a schema with feedback")
-    inner = getattr(operator, "module", operator)
+    inner: Any = getattr(operator, "module", operator)
     at = inner.at_targets(schema)
     sources, targets = schema.channel_slices("inputs"), schema.channel_slices("targets")
     a, params, frames = start["inputs"], start["params"], []

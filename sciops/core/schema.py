@@ -27,6 +27,7 @@ Symmetry = Literal["symmetric", "antisymmetric"]
 Side = Literal["lower", "upper"]
 Spacing = Literal["cell", "node", "periodic", "left", "interior", "graded"]
 
+SIDES: tuple[Side, Side] = ("lower", "upper")
 ROLES: tuple[Role, ...] = ("state", "input", "target", "param", "forcing", "geometry")
 SPACING_TOLERANCE = 1e-3  # of one interval: coordinates are often stored in float32
 

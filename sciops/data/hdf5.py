@@ -103,6 +103,22 @@ def stored(
     )
 
 
+def library() -> tuple[str, list[str]]:
+    """(version of HDF5, filters that this installation can read)."""
+    known = {
+        "gzip": h5py.h5z.FILTER_DEFLATE,
+        "lzf": h5py.h5z.FILTER_LZF,
+        "szip": h5py.h5z.FILTER_SZIP,
+        "shuffle": h5py.h5z.FILTER_SHUFFLE,
+        "blosc": 32001,
+        "lz4": 32004,
+        "zfp": 32013,
+        "zstd": 32015,
+    }
+    found = [name for name, code in known.items() if h5py.h5z.filter_avail(code)]
+    return h5py.version.hdf5_version, found
+
+
 def text(value: Any) -> str:
     """An attribute that may be bytes, str or a numpy scalar, as str."""
     if isinstance(value, np.ndarray) and value.size == 1:

@@ -102,8 +102,8 @@ def labelled(
         dims = ("sample", "time", *names) if v.time_varying else ("sample", *names)
         attrs = {"units": v.unit} if v.unit else {}
         variables[v.name] = xr.Variable(dims, field if v.time_varying else field[:, 0], attrs)
-    names = {d for x in variables.values() for d in x.dims}
-    coordinates = {k: c for k, c in grid_coordinates(schema).items() if set(c.dims) <= names}
-    if times is not None and "time" in names:
+    used = {d for x in variables.values() for d in x.dims}
+    coordinates = {k: c for k, c in grid_coordinates(schema).items() if set(c.dims) <= used}
+    if times is not None and "time" in used:
         coordinates["time"] = xr.Variable(("time",), times)
     return xr.Dataset(variables, coordinates)

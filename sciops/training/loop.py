@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from sciops import metrics
 from sciops.core.config import Settings
-from sciops.core.errors import ResumeError, SciopsError
+from sciops.core.errors import NotFound, ResumeError, SciopsError
 from sciops.core.operator import Operator, Sample
 from sciops.data.windows import Windows
 from sciops.training import checkpoint, objectives
@@ -51,6 +52,11 @@ class Training(Settings):
     workers: int = Field(0, ge=0)  # processes that read data
     distributed: Literal["ddp", "fsdp"] = "ddp"
 
+    @field_validator("objective", "select")
+    @classmethod
+    def _exists(cls, name: str, info: ValidationInfo) -> str:
+        return known_name(objectives.find if info.field_name == "objective" else metrics.find, name)
+
 
 class Diverged(SciopsError, ArithmeticError):
     """The loss is not a finite number any more."""
@@ -66,6 +72,15 @@ class Stopped(SciopsError):
             f"continues from it"
         )
         self.exit_code = 128 + signum
+
+
+def known_name(find: Callable[[str], Any], name: str) -> str:
+    """The name, if `find` knows it; a ValueError for pydantic otherwise."""
+    try:
+        find(name)
+    except NotFound as error:
+        raise ValueError(str(error)) from None
+    return name
 
 
 Progress = Callable[[int, int, Mapping[str, float]], None]  # (step, steps, numbers)
@@ -243,6 +258,8 @@ class Loop:
         with torch.no_grad():
             for name, value in weights.items():
                 self.parameters[name].copy_(value)
+        if weights and hasattr(self.model, "reshard"):
+            self.model.reshard()  # FSDP2 keeps what it gathered for a forward pass without gradient
 
     def _log(self, entry: Mapping[str, Any]) -> None:
         if self.world.main:

@@ -18,16 +18,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from pydantic import field_validator
 
+from sciops import metrics
 from sciops.core.config import Settings, parse_yaml, plug_in_field, to_yaml
 from sciops.core.errors import ResumeError
 from sciops.core.operator import Operator
-from sciops.data.files import write_text
+from sciops.data.files import clear_leftovers, write_text
 from sciops.data.normalise import write_statistics
 from sciops.data.task import DataConfig, TaskData
 from sciops.operators._trained import save
 from sciops.training.distributed import World
-from sciops.training.loop import Loop, Progress, Training, whole
+from sciops.training.loop import Loop, Progress, Training, known_name, whole
 
 
 class RunConfig(Settings):
@@ -39,6 +41,11 @@ class RunConfig(Settings):
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     metrics: tuple[str, ...] = ("relative_l2", "rmse", "nrmse", "vrmse", "max_error")
+
+    @field_validator("metrics")
+    @classmethod
+    def _exist(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(known_name(metrics.find, name) for name in names)
 
 
 # Settings that change how a run proceeds, not what comes out of it.
@@ -158,6 +165,8 @@ def train(
     operator: Operator = config.operator.build(data.schema).fit(data.train).to(world.device)
     if not known:  # only now: an operator that does not fit the data leaves nothing behind
         begin(folder, config, data, world)
+    elif world.main:
+        clear_leftovers(folder)
     world.barrier()
     torch.manual_seed(config.seed + world.rank)
     summary: dict[str, Any] = {"train_seconds": 0.0, "steps": 0}

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from sciops.core.config import parse_yaml
 from sciops.core.errors import ConfigError, DataError
-from sciops.core.schema import Axis, Boundary, Grid, Schema, Variable
+from sciops.core.schema import SIDES, Axis, Boundary, Grid, Schema, Variable
 from sciops.data.formats._well import uniform_step
 from sciops.data.hdf5 import is_hdf5, opened, stored, text
 from sciops.data.layout import Format, Layout, Part, Stored
@@ -156,7 +156,9 @@ def _cfd(path: Path, file: h5py.File, reason: str) -> Layout:
     missing = [k for k in ("pressure", *velocity) if k not in file]
     if missing:
         raise DataError(path, f"a {dimension}-D CFD file must hold {missing}")
-    arrays = {k: (stored(path, file[k], axes),) for k in ("density", "pressure")}
+    arrays: dict[str, tuple[Stored, ...]] = {
+        k: (stored(path, file[k], axes),) for k in ("density", "pressure")
+    }
     arrays["velocity"] = tuple(stored(path, file[k], axes) for k in velocity)
     variables = [
         Variable("density", grid, location="cell", time_varying=True),
@@ -164,9 +166,9 @@ def _cfd(path: Path, file: h5py.File, reason: str) -> Layout:
         Variable("velocity", grid, components=(dimension,), location="cell", time_varying=True),
     ]
     boundary = tuple(
-        Boundary(a, side, kind)  # type: ignore[arg-type]
+        Boundary(a, side, kind)
         for a in names
-        for side in ("lower", "upper")
+        for side in SIDES
         if kind is not None
     )
     return _evolving(path, file, reason, variables, arrays, boundary)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sciops.core.schema import Axis, Boundary, Grid, Schema, Variable
+from sciops.core.schema import SIDES, Axis, Boundary, Grid, Schema, Variable
 from sciops.data.formats import _well
 from sciops.data.hdf5 import is_hdf5
 from sciops.data.layout import Format, Layout
@@ -48,7 +48,7 @@ class Sciops(Format):
             tuple(
                 Boundary(a, side, "dirichlet", ("velocity",), 0.0)
                 for a in ("x", "y")
-                for side in ("lower", "upper")  # type: ignore[arg-type]
+                for side in SIDES
             ),
             name="tiny",
         )
