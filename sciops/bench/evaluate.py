@@ -1,7 +1,7 @@
 """Errors of one run on its test sets: per sample, variable and lead time, in physical units.
 
-    errors.nc       one variable a metric, (sample, variable, lead); split and id of each sample
-    predictions.nc  one group a test set: inputs, truth and prediction of a few samples
+errors.nc       one variable a metric, (sample, variable, lead); split and id of each sample
+predictions.nc  one group a test set: inputs, truth and prediction of a few samples
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def _test(
         spectra += _spectra(predicted, batch, windows)
         missing = SHOWN - sum(len(k[0]) for k in kept)
         if missing > 0:
-            kept.append((batch["inputs"][:missing], batch["targets"][:missing], predicted[:missing]))
+            kept.append(
+                (batch["inputs"][:missing], batch["targets"][:missing], predicted[:missing])
+            )
     table = {
         name: (("sample", "variable", "lead"), torch.cat(v).transpose(1, 2).numpy())
         for name, v in found.items()
@@ -97,7 +99,9 @@ def _test(
 def _spectra(predicted: Tensor, batch: Sample, windows: Windows) -> list[tuple[Tensor, Tensor]]:
     """Spectra (V, K) of error and truth at the last lead, summed over the batch."""
     domain = windows.schema.target_domain
-    if not isinstance(domain, Grid) or any(a.spacing == "graded" or a.size < 4 for a in domain.axes):
+    if not isinstance(domain, Grid) or any(
+        a.spacing == "graded" or a.size < 4 for a in domain.axes
+    ):
         return []
     spectrum = metrics.find(SPECTRUM)
     truth, last = batch["targets"][:, -1], predicted[:, -1]
@@ -153,6 +157,6 @@ def require_leads(config: RunConfig, data: TaskData) -> None:
     """SchemaError where a rollout is asked for and nothing is fed back."""
     if config.data.rollout > 1 and not data.schema.feedback:
         raise SchemaError(
-            f"data.rollout = {config.data.rollout}, but no target of {data.schema.name} is fed back "
-            f"into an input; set data.rollout=1"
+            f"data.rollout = {config.data.rollout}, but no target of {data.schema.name} is fed "
+            f"back into an input; set data.rollout=1"
         )

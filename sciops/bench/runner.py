@@ -21,8 +21,23 @@ from sciops.data.task import TaskData
 from sciops.training.run import read_run, run_id
 
 COLUMNS = (
-    "operator", "seed", "data", "split", "resolution", "variable", "lead", "metric", "mean",
-    "median", "std", "n", "params", "ms_per_sample", "train_seconds", "peak_mb", "status",
+    "operator",
+    "seed",
+    "data",
+    "split",
+    "resolution",
+    "variable",
+    "lead",
+    "metric",
+    "mean",
+    "median",
+    "std",
+    "n",
+    "params",
+    "ms_per_sample",
+    "train_seconds",
+    "peak_mb",
+    "status",
 )
 INTERRUPTED = (130, 143)  # exit codes of a job that a signal stopped
 
@@ -36,14 +51,18 @@ def state(folder: Path, job: Job, data: TaskData) -> str:
         return "new"
     if before.get("run_id") != run_id(job.config, data):
         raise ResumeError(
-            f"{folder / job.folder}: holds a run with other settings or data; choose another folder "
-            f"for this suite, or remove that one"
+            f"{folder / job.folder}: holds a run with other settings or data; choose another "
+            f"folder for this suite, or remove that one"
         )
     return "finished" if before.get("status") == "finished" else "started"
 
 
 def run_suite(
-    suite: Suite, jobs: list[Job], data: dict[str, TaskData], folder: Path, notify: Notify,
+    suite: Suite,
+    jobs: list[Job],
+    data: dict[str, TaskData],
+    folder: Path,
+    notify: Notify,
     quiet: bool = False,
 ) -> dict[str, str]:
     """Run what is not finished yet; returns the status of every job.
@@ -79,7 +98,15 @@ def _run(folder: Path, job: Job, quiet: bool) -> str:
     """One job in a process of its own."""
     settings = folder / f"{job.folder}.yaml"
     write_text(settings, to_yaml(job.config))
-    command = [sys.executable, "-m", "sciops.cli", "train", str(settings), "-o", str(folder / job.folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "sciops.cli",
+        "train",
+        str(settings),
+        "-o",
+        str(folder / job.folder),
+    ]
     command.append("--quiet" if quiet else "--brief")
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
     failure = folder / job.folder / "error.txt"
@@ -136,15 +163,19 @@ def rows(folder: Path, job: Job) -> list[dict[str, Any]]:
                     if values.sizes["lead"] > 1:
                         leads += [(int(k), values.sel(lead=k).values) for k in part["lead"].values]
                     for lead, x in leads:
-                        out.append(place | {"variable": variable, "lead": lead, "metric": metric}
-                                   | summary(x))
+                        out.append(
+                            place
+                            | {"variable": variable, "lead": lead, "metric": metric}
+                            | summary(x)
+                        )
     return out
 
 
 def summary(x: np.ndarray) -> dict[str, float | int]:
     """Mean, median, standard deviation over the samples, and their number."""
     return {
-        "mean": float(x.mean()), "median": float(np.median(x)), "std": float(x.std()), "n": len(x)
+        "mean": float(x.mean()),
+        "median": float(np.median(x)),
+        "std": float(x.std()),
+        "n": len(x),
     }
-
-

@@ -83,7 +83,9 @@ def find(name: str) -> Path:
 def read(path: Path, assignments: Sequence[str] = ()) -> tuple[Suite, list[Job]]:
     """The suite and its jobs, with every setting checked."""
     tree = read_yaml(path)
-    shortened = [f"data.path={a.partition('=')[2]}" if a.startswith("data=") else a for a in assignments]
+    shortened = [
+        f"data.path={a.partition('=')[2]}" if a.startswith("data=") else a for a in assignments
+    ]
     suite = validate(Suite, override(tree, shortened), str(path))
     if not suite.operators:
         raise ConfigError(f"{path}: operators: expected at least one")

@@ -16,10 +16,15 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 def bar(text: str, quiet: bool = False) -> Iterator[Callable[..., None]]:
     """A progress bar: call what is given with (done, total[, numbers to show])."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[numbers]}"),
     )
-    with Progress(*columns, console=console, disable=quiet, transient=not console.is_terminal) as progress:
+    with Progress(
+        *columns, console=console, disable=quiet, transient=not console.is_terminal
+    ) as progress:
         task = progress.add_task(text, total=None, numbers="")
 
         def update(done: int, total: int, numbers: Mapping[str, float] | None = None) -> None:

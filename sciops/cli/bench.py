@@ -10,7 +10,9 @@ app = typer.Typer(help="Run benchmark suites, and report on them.", no_args_is_h
 @app.command("run")
 def run(
     suite: str = typer.Argument(help="YAML file, or the name of a suite (sciops bench list)"),
-    settings: list[str] = typer.Argument(None, help="overrides, a.b=value; data=PATH sets data.path"),
+    settings: list[str] = typer.Argument(
+        None, help="overrides, a.b=value; data=PATH sets data.path"
+    ),
     output: str = typer.Option(None, "-o", "--output", help="folder; runs/<suite> if left out"),
     dry_run: bool = typer.Option(False, help="say what would be done, and stop"),
     quiet: bool = typer.Option(False, help="no progress bars"),
@@ -33,7 +35,9 @@ def run(
 
     def notify(job: suites.Job, state: str) -> None:
         if state in started:
-            console.print(f"{job.folder}: {started[state]}" if state != "finished" else f"{job.folder}: done")
+            console.print(
+                f"{job.folder}: {started[state]}" if state != "finished" else f"{job.folder}: done"
+            )
         elif state == "failed":
             console.print(f"{job.folder}: failed, see {folder / job.folder / 'error.txt'}")
 
@@ -78,8 +82,14 @@ def _plan(suite, jobs, data, folder) -> None:  # type: ignore[no-untyped-def]
         settings = job.config.training
         steps = settings.epochs * -(-len(task.train) // settings.batch_size) if count else 0
         seconds = f"{_one_step(operator, task.train, settings.batch_size):.3f}" if count else "-"
-        table.add_row(job.folder, state(folder, job, task), f"{count:,}", str(len(task.train)),
-                      str(steps), seconds)
+        table.add_row(
+            job.folder,
+            state(folder, job, task),
+            f"{count:,}",
+            str(len(task.train)),
+            str(steps),
+            seconds,
+        )
     console.print(table)
 
 

@@ -13,14 +13,24 @@ MEMORY = 16 << 30  # address space of the process that opens a foreign file
 @app.command()
 def inspect(
     path: str = typer.Argument(help="file or folder"),
-    format: str = typer.Option(None, help="name of the format; recognised by structure if left out"),
+    format: str = typer.Option(
+        None, help="name of the format; recognised by structure if left out"
+    ),
     as_json: bool = typer.Option(False, "--json", help="for machines"),
     here: bool = typer.Option(False, hidden=True),
 ) -> None:
     """Print what a data set holds: format, variables, grids, storage, parameters, boundary."""
     if not here:
-        _guarded(["data", "inspect", path, "--here", *(["--json"] if as_json else []),
-                  *(["--format", format] if format else [])])
+        _guarded(
+            [
+                "data",
+                "inspect",
+                path,
+                "--here",
+                *(["--json"] if as_json else []),
+                *(["--format", format] if format else []),
+            ]
+        )
         return
     import json
 
@@ -49,9 +59,13 @@ def _guarded(arguments: list[str]) -> None:
     try:
         done = subprocess.run(command, timeout=SECONDS, preexec_fn=limit, check=False)
     except subprocess.TimeoutExpired:
-        raise DataError(arguments[2], f"could not be described in {SECONDS} s; the file is broken") from None
+        raise DataError(
+            arguments[2], f"could not be described in {SECONDS} s; the file is broken"
+        ) from None
     if done.returncode < 0:
-        raise DataError(arguments[2], f"reading it crashed (signal {-done.returncode}); the file is broken")
+        raise DataError(
+            arguments[2], f"reading it crashed (signal {-done.returncode}); the file is broken"
+        )
     if done.returncode:
         raise typer.Exit(done.returncode)
 
@@ -77,13 +91,22 @@ def generate(
     from sciops.problems._generate import generate as run
 
     cls = resolve.find("problems", problem)
-    tree = override({"kind": problem} | ({} if resolution is None else {"resolution": resolution}),
-                    settings or [])
+    tree = override(
+        {"kind": problem} | ({} if resolution is None else {"resolution": resolution}),
+        settings or [],
+    )
     chosen = validate(cls, tree, problem)
     started = time.perf_counter()
     with bar(f"{problem}, {samples} samples") as progress:
-        path = run(chosen, samples, seed, Path(output), workers=workers, progress=progress,
-                   overwrite=overwrite)
+        path = run(
+            chosen,
+            samples,
+            seed,
+            Path(output),
+            workers=workers,
+            progress=progress,
+            overwrite=overwrite,
+        )
     seconds = time.perf_counter() - started
     size = Path(path).stat().st_size / 1e6
     console.print(

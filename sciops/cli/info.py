@@ -41,8 +41,15 @@ def doctor() -> None:
 def _optional() -> list[tuple[str, str]]:
     from importlib.util import find_spec
 
-    extras = {"matplotlib": "viz", "hdf5plugin": "compress", "pyamg": "amg", "onnx": "onnx",
-              "dask": "dask", "zarr": "zarr", "submitit": "slurm"}
+    extras = {
+        "matplotlib": "viz",
+        "hdf5plugin": "compress",
+        "pyamg": "amg",
+        "onnx": "onnx",
+        "dask": "dask",
+        "zarr": "zarr",
+        "submitit": "slurm",
+    }
     return [
         (name, "installed" if find_spec(name) else f"not installed: pip install 'sciops[{extra}]'")
         for name, extra in extras.items()
@@ -57,7 +64,10 @@ def listing(group: str = typer.Argument(help=" | ".join(GROUPS))) -> None:
     from sciops.core.errors import ConfigError, did_you_mean
 
     if group not in GROUPS:
-        raise ConfigError(f"list: expected one of {', '.join(GROUPS)}, got {group!r}.{did_you_mean(group, GROUPS)}")
+        raise ConfigError(
+            f"list: expected one of {', '.join(GROUPS)}, got {group!r}."
+            f"{did_you_mean(group, GROUPS)}"
+        )
     table = Table(box=None)
     for column in ("name", "what it is"):
         table.add_column(column)
@@ -75,15 +85,17 @@ def _entries(group: str) -> list[tuple[str, str]]:
         from sciops.bench.suite import definitions
         from sciops.core.config import read_yaml
 
-        return [(name, str(read_yaml(path).get("title", ""))) for name, path in definitions().items()]
+        return [
+            (name, str(read_yaml(path).get("title", ""))) for name, path in definitions().items()
+        ]
     from sciops.core import resolve
 
     if group == "formats":
-        found = [(name, resolve.find(group, name)) for name in resolve.names(group)]
-        return [
-            (name, f"{f.title}; {'tried on: ' + f.verified if f.verified else 'unverified on genuine bytes'}")
-            for name, f in found
-        ]
+        found = {name: resolve.find(group, name) for name in resolve.names(group)}
+        tried = {
+            k: f"tried on: {f.verified}" if f.verified else "unverified" for k, f in found.items()
+        }
+        return [(name, f"{f.title}; {tried[name]}") for name, f in found.items()]
     return [(name, _first_line(resolve.find(group, name))) for name in resolve.names(group)]
 
 

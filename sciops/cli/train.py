@@ -10,7 +10,9 @@ import typer
 def train(
     config: str = typer.Argument(help="YAML with data, operator, training, seed"),
     settings: list[str] = typer.Argument(None, help="overrides, a.b=value"),
-    output: str = typer.Option(..., "-o", "--output", help="the run folder; an unfinished run continues"),
+    output: str = typer.Option(
+        ..., "-o", "--output", help="the run folder; an unfinished run continues"
+    ),
     quiet: bool = typer.Option(False, help="no progress bar, no table"),
     brief: bool = typer.Option(False, hidden=True),
 ) -> None:

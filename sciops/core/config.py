@@ -82,7 +82,10 @@ def validate(model: type[S], tree: Any, where: str = "") -> S:
         return model.model_validate(dict(tree))
     except ValidationError as error:
         prefix = f"{where}: " if where else ""
-        lines = [f"{prefix}{at}: {text}" if at else f"{prefix}{text}" for at, text in _lines(error, model)]
+        lines = [
+            f"{prefix}{at}: {text}" if at else f"{prefix}{text}"
+            for at, text in _lines(error, model)
+        ]
         raise ConfigError("\n".join(lines)) from None
 
 
@@ -93,11 +96,18 @@ def _lines(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, st
         at = [str(part) for part in fault["loc"]]
         inner = fault.get("ctx", {}).get("error")
         if isinstance(inner, _Inner):
-            lines += [(".".join([*at, *filter(None, [place])]), text) for place, text in inner.lines]
+            lines += [
+                (".".join([*at, *filter(None, [place])]), text) for place, text in inner.lines
+            ]
         elif fault["type"] == "extra_forbidden":
             known = _names_at(model, fault["loc"][:-1])
-            lines.append((".".join(at[:-1]), f"unknown setting {at[-1]!r}.{did_you_mean(at[-1], known)}"
-                          + (f" Known: {', '.join(known)}." if known else "")))
+            lines.append(
+                (
+                    ".".join(at[:-1]),
+                    f"unknown setting {at[-1]!r}.{did_you_mean(at[-1], known)}"
+                    + (f" Known: {', '.join(known)}." if known else ""),
+                )
+            )
         elif fault["type"] == "missing":
             lines.append((".".join(at[:-1]), f"the setting {at[-1]!r} is missing"))
         else:
@@ -129,7 +139,9 @@ class _Loader(yaml.SafeLoader):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
         double = next((k for i, k in enumerate(keys) if k in keys[:i]), None)
         if double is not None:
-            raise yaml.constructor.ConstructorError(None, None, f"{double!r} stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{double!r} stands twice", node.start_mark
+            )
         return super().construct_mapping(node, deep)
 
 
@@ -146,11 +158,13 @@ _Loader.add_implicit_resolver(
 def parse_yaml(text: str, where: str) -> Any:
     """The tree that `text` holds; ConfigError with line and column if it is not YAML."""
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise ConfigError(f"{where}{place}: not valid YAML: {getattr(error, 'problem', error)}") from None
+        raise ConfigError(
+            f"{where}{place}: not valid YAML: {getattr(error, 'problem', error)}"
+        ) from None
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -173,7 +187,9 @@ def override(tree: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, A
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
         if not equals or not path or any(not p for p in path.split(".")):
-            raise ConfigError(f"cannot read the override {assignment!r}; expected name=value or a.b=value")
+            raise ConfigError(
+                f"cannot read the override {assignment!r}; expected name=value or a.b=value"
+            )
         *parents, last = path.split(".")
         here: Any = out
         for part in parents:

@@ -51,7 +51,9 @@ class MissingPackage(SciopsError, ImportError):
     """An optional package is needed for what was asked."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}; install it with: pip install 'sciops[{extra}]'")
+        super().__init__(
+            f"{purpose} needs {package}; install it with: pip install 'sciops[{extra}]'"
+        )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

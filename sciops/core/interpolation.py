@@ -23,7 +23,7 @@ from sciops.core.errors import ShapeError
 def bracket(
     x: Tensor, at: Tensor, period: float | None = None, uniform: bool = False
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Neighbours j, j' (m,) and weight w (m,) of the positions `at` (m,) among the points x (n,)."""
+    """Neighbours j, j' (m,) and weight w (m,) of positions `at` (m,) among the points x (n,)."""
     n = x.shape[0]
     if period is not None:
         at = x[0] + torch.remainder(at - x[0], period)

@@ -233,9 +233,7 @@ class Operator(nn.Module, ABC):
         """Positions (n_d,) of the points of a (.., *N) along each axis of the input's domain."""
         dtype = torch.float64 if a.dtype == torch.float64 else torch.float32
         n_axes = len(self._axes)
-        return [
-            self._axis_points(d, a.shape[a.ndim - n_axes + d], a, dtype) for d in range(n_axes)
-        ]
+        return [self._axis_points(d, a.shape[a.ndim - n_axes + d], a, dtype) for d in range(n_axes)]
 
     def _axis_points(self, d: int, n: int, a: Tensor, dtype: torch.dtype) -> Tensor:
         rule = self._axes[d]
@@ -325,7 +323,9 @@ def _carried_channels(schema: Schema) -> tuple[int, ...]:
 def _check_domain(what: str, ours: Domain, theirs: Domain) -> None:
     if isinstance(ours, Points) or isinstance(theirs, Points):
         if type(ours) is not type(theirs) or ours.dimension != theirs.dimension:
-            raise SchemaError(f"{what}: the operator expects {_text(ours)}, the data {_text(theirs)}")
+            raise SchemaError(
+                f"{what}: the operator expects {_text(ours)}, the data {_text(theirs)}"
+            )
         return
     if ours.names != theirs.names:
         raise SchemaError(f"{what}: the operator expects axes {ours.names}, got {theirs.names}")
@@ -384,5 +384,5 @@ def rollout(
         a = a.clone()
         for target, source in schema.feedback:
             new, old = y[:, targets[target]], a[:, sources[source]]
-            a[:, sources[source]] = torch.cat([old[:, new.shape[1]:], new], dim=1)
+            a[:, sources[source]] = torch.cat([old[:, new.shape[1] :], new], dim=1)
     return torch.stack(frames, dim=1)

@@ -1,9 +1,9 @@
 """From a name in YAML or on the command line to a class.
 
 The file name is the plug-in's name: ``unet`` in the group ``operators`` is the one concrete
-subclass of that group's base class which ``sciops/operators/unet.py`` defines.  Outside the package a name
-is ``package.module:Class`` or that of an entry point in the group ``sciops.operators``.  Nothing is
-registered and nothing is imported before it is asked for.
+subclass of that group's base class which ``sciops/operators/unet.py`` defines.  Outside the package
+a name is ``package.module:Class`` or that of an entry point in the group ``sciops.operators``.
+Nothing is registered and nothing is imported before it is asked for.
 """
 
 from __future__ import annotations

@@ -159,7 +159,10 @@ class Axis:
             if (rule == "periodic") > bool(self.periodic) or (rule == "node" and self.size < 2):
                 continue
             points = uniform_points(self.size, self.lower, self.upper, rule)
-            if np.abs(points - self.coordinates).max() <= SPACING_TOLERANCE * self.length / self.size:
+            if (
+                np.abs(points - self.coordinates).max()
+                <= SPACING_TOLERANCE * self.length / self.size
+            ):
                 return rule
         return "graded"
 
@@ -219,7 +222,7 @@ def uniform_points(n: int, lower: float, upper: float, spacing: Spacing) -> NDAr
 
 @dataclass(frozen=True)
 class Grid:
-    """The tensor product of axes, in the order in which arrays are stored: (*N) = (n_1, n_2, ..)."""
+    """The tensor product of axes, in the order in which arrays are stored: (*N)."""
 
     axes: tuple[Axis, ...]
 
@@ -507,7 +510,9 @@ class Schema:
         first = next(iter(domains.values()))
         if any(d != first for d in domains.values()):
             shapes = {k: d.shape for k, d in domains.items()}
-            raise SchemaError(f"{what} lie on different grids {shapes}; choose variables of one grid")
+            raise SchemaError(
+                f"{what} lie on different grids {shapes}; choose variables of one grid"
+            )
         return first
 
     def channel_slices(self, role: Literal["inputs", "targets"]) -> dict[str, slice]:

@@ -45,7 +45,8 @@ class Statistics:
         """The inverse of `to_json`."""
         try:
             arrays = {
-                k: np.asarray(tree[k], dtype=np.float64) for k in ("mean", "std", "rms", "min", "max")
+                k: np.asarray(tree[k], dtype=np.float64)
+                for k in ("mean", "std", "rms", "min", "max")
             }
             return cls(int(tree["count"]), **arrays)
         except (KeyError, TypeError, ValueError) as error:

@@ -92,9 +92,7 @@ def _grid(
     )
 
 
-def _field(
-    key: str, array: np.ndarray, role: Role, grid: Grid, n: int
-) -> tuple[Variable, Stored]:
+def _field(key: str, array: np.ndarray, role: Role, grid: Grid, n: int) -> tuple[Variable, Stored]:
     lead = ("sample", "time") if role == "state" else ("sample",)
     components = array.shape[len(lead) + grid.dimension :]
     on_grid = array.shape[len(lead) : len(lead) + grid.dimension]

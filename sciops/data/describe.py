@@ -28,8 +28,11 @@ def tree(layout: Layout) -> dict[str, Any]:
         "variables": [_variable(layout, v.name) for v in layout.schema.variables if v.domain],
         "axes": _axes(layout),
         "parameters": {
-            v.name: {"unit": v.unit, "values": _range(layout, v.name),
-                     "from": layout.provenance.get(v.name, "unknown")}
+            v.name: {
+                "unit": v.unit,
+                "values": _range(layout, v.name),
+                "from": layout.provenance.get(v.name, "unknown"),
+            }
             for v in layout.schema.params
         },
         "boundary": [asdict(b) for b in layout.schema.boundary],
@@ -44,7 +47,11 @@ def describe(layout: Layout) -> str:
     t = tree(layout)
     lines = [f"{t['name']}: format {t['format']} ({t['reason']})"]
     frames = t["frames"]
-    span = f"{frames['min']}" if frames["min"] == frames["max"] else f"{frames['min']}..{frames['max']}"
+    span = (
+        f"{frames['min']}"
+        if frames["min"] == frames["max"]
+        else f"{frames['min']}..{frames['max']}"
+    )
     dt = f", dt = {t['dt']:g}" if t["dt"] is not None else ""
     lines.append(f"  {t['samples']} samples, {span} frame(s) each{dt}, {len(t['files'])} file(s)")
     if t["subsets"]:
@@ -54,16 +61,21 @@ def describe(layout: Layout) -> str:
     lines.append("variables:")
     for v in t["variables"]:
         known = ", ".join(f"{k} {v[k]}" for k in ("unit", "location", "symmetry") if v[k])
-        lines.append(f"  {v['dtype']} {v['name']}({', '.join(v['dimensions'])})  {v['role']}"
-                     + (f", {known}" if known else ""))
+        lines.append(
+            f"  {v['dtype']} {v['name']}({', '.join(v['dimensions'])})  {v['role']}"
+            + (f", {known}" if known else "")
+        )
         lines.append(f"      stored {v['stored']}")
     if t["parameters"]:
         lines.append("parameters:")
         lines += [f"  {k} = {p['values']}  (from: {p['from']})" for k, p in t["parameters"].items()]
     lines.append("boundary:")
-    lines += [f"  {b['axis']} {b['side']}: {b['kind']}"
-              + (f" = {b['value']:g}" if b["value"] is not None else "")
-              + (f" of {', '.join(b['variables'])}" if b["variables"] else "") for b in t["boundary"]]
+    lines += [
+        f"  {b['axis']} {b['side']}: {b['kind']}"
+        + (f" = {b['value']:g}" if b["value"] is not None else "")
+        + (f" of {', '.join(b['variables'])}" if b["variables"] else "")
+        for b in t["boundary"]
+    ]
     if not t["boundary"]:
         lines.append("  unknown: the file does not say")
     if t["notes"]:

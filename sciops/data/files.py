@@ -1,4 +1,4 @@
-"""Files that are whole or not there: temporary name, flush to disk, rename.  And what identifies them."""
+"""Files that are whole or not there (temporary name, flush to disk, rename), and their checksums."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def sidecar(path: Path, kind: str) -> Path:
 
 
 def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file; of one above 1 GiB, of its size and three samples (prefix ``sampled:``)."""
+    """SHA-256 of a file; above 1 GiB, of its size and three samples (``sampled:``)."""
     size = os.path.getsize(path)
     digest = hashlib.sha256()
     with open(path, "rb") as file:

@@ -71,14 +71,19 @@ def _open(path: str | Path) -> h5py.File:
         if not Path(path).is_file():
             raise DataError(path, "not a file") from None
         if not h5py.is_hdf5(path):
-            raise DataError(path, "not an HDF5 file: it does not begin with the HDF5 signature") from None
+            raise DataError(
+                path, "not an HDF5 file: it does not begin with the HDF5 signature"
+            ) from None
         raise DataError(
             path, f"a damaged or truncated HDF5 file ({error}); fetch or write it again"
         ) from None
 
 
 def stored(
-    path: str | Path, dataset: h5py.Dataset, axes: tuple[str, ...], fixed: tuple[tuple[int, int], ...] = ()
+    path: str | Path,
+    dataset: h5py.Dataset,
+    axes: tuple[str, ...],
+    fixed: tuple[tuple[int, int], ...] = (),
 ) -> Stored:
     """The description of an HDF5 data set whose stored axes mean `axes`."""
     external = dataset.external is not None or dataset.is_virtual

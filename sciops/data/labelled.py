@@ -40,7 +40,9 @@ def param_array(dataset: xr.Dataset, schema: Schema, n: int) -> NDArray[np.float
 def _named(dataset: xr.Dataset, name: str) -> xr.DataArray:
     if name not in dataset:
         known = [str(k) for k in dataset.variables]
-        raise NotFound(f"the data set has no variable {name!r}, only {known}.{did_you_mean(name, known)}")
+        raise NotFound(
+            f"the data set has no variable {name!r}, only {known}.{did_you_mean(name, known)}"
+        )
     return dataset[name]
 
 
@@ -51,12 +53,16 @@ def _field(dataset: xr.Dataset, v: Variable, schema: Schema) -> tuple[NDArray[An
     wanted = ("sample", *time, *axes, *component_names(v, schema))
     missing = [d for d in wanted if d not in array.dims and d != "sample"]
     if missing or set(array.dims) - set(wanted):
-        raise DataError("data set", f"{v.name!r} has the dimensions {array.dims}, expected {wanted}")
+        raise DataError(
+            "data set", f"{v.name!r} has the dimensions {array.dims}, expected {wanted}"
+        )
     if "sample" not in array.dims:
         array = array.expand_dims("sample")
     values = np.asarray(array.transpose(*wanted).values)
     if v.time_varying and values.shape[1] < v.frames:
-        raise DataError("data set", f"{v.name!r} has {values.shape[1]} frames, {v.frames} are needed")
+        raise DataError(
+            "data set", f"{v.name!r} has {values.shape[1]} frames, {v.frames} are needed"
+        )
     values = values[:, -v.frames :] if v.time_varying else values[:, None]
     n_axes = len(axes)
     values = values.reshape(*values.shape[: 2 + n_axes], v.width)
@@ -65,7 +71,9 @@ def _field(dataset: xr.Dataset, v: Variable, schema: Schema) -> tuple[NDArray[An
     return values.reshape(values.shape[0], v.channels, *values.shape[3:]), domain
 
 
-def _domain(dataset: xr.Dataset, v: Variable, axes: tuple[str, ...], shape: tuple[int, ...]) -> Domain:
+def _domain(
+    dataset: xr.Dataset, v: Variable, axes: tuple[str, ...], shape: tuple[int, ...]
+) -> Domain:
     """The training domain with the data set's own points."""
     domain = v.domain
     assert domain is not None
@@ -84,7 +92,7 @@ def _domain(dataset: xr.Dataset, v: Variable, axes: tuple[str, ...], shape: tupl
 def labelled(
     values: NDArray[Any], schema: Schema, times: NDArray[np.float64] | None = None
 ) -> xr.Dataset:
-    """Fields (n, T, C', *N') of the schema's targets as a data set; T is dropped where nothing evolves.
+    """Fields (n, T, C', *N') of the targets as a data set; T is dropped where nothing evolves.
 
     Parameters
     ----------
@@ -95,9 +103,7 @@ def labelled(
     slices = schema.channel_slices("targets")
     for v in schema.targets:
         field = values[:, :, slices[v.name]]
-        field = np.moveaxis(field, 2, -1).reshape(
-            *field.shape[:2], *field.shape[3:], *v.components
-        )
+        field = np.moveaxis(field, 2, -1).reshape(*field.shape[:2], *field.shape[3:], *v.components)
         names = (*axis_names(v, schema), *component_names(v, schema))
         dims = ("sample", "time", *names) if v.time_varying else ("sample", *names)
         attrs = {"units": v.unit} if v.unit else {}

@@ -104,7 +104,9 @@ class Part:
 
     def __post_init__(self) -> None:
         if self.lengths.shape != (self.n_samples,):
-            raise SchemaError(f"{self.name}: {self.n_samples} samples, lengths {self.lengths.shape}")
+            raise SchemaError(
+                f"{self.name}: {self.n_samples} samples, lengths {self.lengths.shape}"
+            )
         if self.times is not None and self.times.shape[-1] < self.lengths.max(initial=0):
             raise SchemaError(
                 f"{self.name}: {self.lengths.max()} frames but {self.times.shape[-1]} times"
@@ -213,7 +215,9 @@ def check_stored(stored: Stored, variable: Variable, part: Part) -> None:
     allowed |= {"time"} if variable.time_varying else set()
     where = f"{stored.path or part.name}: {stored.key}"
     if len(set(named)) != len(named) or not set(named) <= allowed:
-        raise SchemaError(f"{where}: axes {stored.axes} do not fit {variable.name!r} on {domain.names}")
+        raise SchemaError(
+            f"{where}: axes {stored.axes} do not fit {variable.name!r} on {domain.names}"
+        )
     expected = dict(zip(domain.names, domain.shape, strict=True))
     expected |= dict(zip(COMPONENTS, variable.components, strict=False))
     if "sample" in named:
@@ -227,7 +231,9 @@ def check_stored(stored: Stored, variable: Variable, part: Part) -> None:
     if "time" in named and sizes["time"] < part.lengths.max(initial=0):
         raise SchemaError(f"{where}: {sizes['time']} frames stored, {part.lengths.max()} expected")
     if any(size != 1 for axis, size in zip(stored.axes, stored.shape, strict=True) if not axis):
-        raise SchemaError(f"{where}: an axis without meaning must have length 1, got {stored.shape}")
+        raise SchemaError(
+            f"{where}: an axis without meaning must have length 1, got {stored.shape}"
+        )
 
 
 class Format(ABC):

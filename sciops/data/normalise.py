@@ -87,4 +87,6 @@ def read_statistics(path: Path) -> tuple[dict[str, Statistics], str]:
         tree = json.loads(path.read_text(encoding="utf-8"))
         return {k: Statistics.from_json(s) for k, s in tree["variables"].items()}, tree["fitted_on"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(path, f"not a file of statistics ({error}); remove it to fit them anew") from None
+        raise DataError(
+            path, f"not a file of statistics ({error}); remove it to fit them anew"
+        ) from None

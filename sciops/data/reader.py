@@ -25,9 +25,7 @@ _maps: dict[tuple[int, str, str], Any] = {}  # (process, path, key) -> array-lik
 MAX_MAPS = 256
 
 
-def read(
-    layout: Layout, name: str, sample: int, frames: slice = slice(None)
-) -> NDArray[Any]:
+def read(layout: Layout, name: str, sample: int, frames: slice = slice(None)) -> NDArray[Any]:
     """One field (or several frames of it) of one sample.
 
     Parameters
@@ -128,7 +126,7 @@ def _map(stored: Stored) -> Any:
 
 
 def torch_members(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a dictionary saved by torch, as numpy views of the file; never unpickles code."""
+    """The tensors of a dictionary saved by torch, as numpy views of the file; runs no code."""
     import torch
 
     try:
@@ -137,7 +135,9 @@ def torch_members(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(path, "no such file") from None
     except Exception as error:  # torch raises many kinds on foreign bytes
         raise DataError(
-            path, f"not a torch file of plain tensors ({type(error).__name__}); pickled objects are refused"
+            path,
+            f"not a torch file of plain tensors ({type(error).__name__}); "
+            f"pickled objects are refused",
         ) from None
     if not isinstance(tree, dict) or not all(isinstance(v, torch.Tensor) for v in tree.values()):
         raise DataError(path, f"expected a dictionary of tensors, got {type(tree).__name__}")

@@ -96,7 +96,9 @@ def split_samples(n: int, fractions: Mapping[str, float], seed: int) -> Split:
     if abs(total - 1.0) > 1e-9 or min(fractions.values()) <= 0:
         raise SchemaError(f"shares must be positive and add up to 1, got {dict(fractions)}")
     if n < len(fractions):
-        raise SchemaError(f"{n} trajectories cannot fill the {len(fractions)} parts {list(fractions)}")
+        raise SchemaError(
+            f"{n} trajectories cannot fill the {len(fractions)} parts {list(fractions)}"
+        )
     order = np.random.default_rng(seed).permutation(n)
     sizes = {k: max(1, round(f * n)) for k, f in fractions.items()}
     largest = max(fractions, key=lambda k: fractions[k])

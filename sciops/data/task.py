@@ -1,4 +1,4 @@
-"""The data of one run: train, valid and test windows, with the split and the checksum beside them."""
+"""The data of one run: train, valid and test windows, with their split and checksums."""
 
 from __future__ import annotations
 
@@ -88,8 +88,12 @@ def _inside(root: Path, file: str | None) -> Path:
     if file is None:
         return root
     if not root.is_dir():
-        raise DataError(root, f"expected the folder that holds {file!r}" if root.exists()
-                        else f"no such folder; it should hold {file!r}")
+        raise DataError(
+            root,
+            f"expected the folder that holds {file!r}"
+            if root.exists()
+            else f"no such folder; it should hold {file!r}",
+        )
     if not (root / file).exists():
         here = sorted(p.name for p in root.iterdir())
         raise DataError(root / file, f"no such file in the folder.{did_you_mean(file, here)}")
@@ -97,10 +101,12 @@ def _inside(root: Path, file: str | None) -> Path:
 
 
 def _split(config: DataConfig, layout: Layout, root: Path) -> Split:
-    """The data set's own split, else a random one; with test files, all of `train` is for training."""
+    """The data set's own split, else a random one; test files leave all of `train` to training."""
     for name in ("valid", "test"):
         if not 0.0 < getattr(config, name) < 1.0:
-            raise ConfigError(f"data.{name}: expected a share between 0 and 1, got {getattr(config, name)}")
+            raise ConfigError(
+                f"data.{name}: expected a share between 0 and 1, got {getattr(config, name)}"
+            )
     if config.tests:
         shares = {"train": 1.0 - config.valid, "valid": config.valid}
         return split_samples(layout.n_samples, shares, config.split_seed)
@@ -109,13 +115,15 @@ def _split(config: DataConfig, layout: Layout, root: Path) -> Split:
     if own is not None:
         missing = {"train", "valid", "test"} - set(own.parts)
         if missing:
-            raise DataError(root, f"its own split has no part {sorted(missing)}; name files with data.tests")
+            raise DataError(
+                root, f"its own split has no part {sorted(missing)}; name files with data.tests"
+            )
         if max(max(ids) for ids in own.parts.values()) >= layout.n_samples:
-            raise DataError(beside, f"the split names samples beyond the {layout.n_samples} of the data")
+            raise DataError(
+                beside, f"the split names samples beyond the {layout.n_samples} of the data"
+            )
         return own
-    shares = {
-        "train": 1.0 - config.valid - config.test, "valid": config.valid, "test": config.test
-    }
+    shares = {"train": 1.0 - config.valid - config.test, "valid": config.valid, "test": config.test}
     return split_samples(layout.n_samples, shares, config.split_seed)
 
 
@@ -125,4 +133,6 @@ def _same_task(schema: Schema, tests: dict[str, Windows]) -> None:
             ours = [(v.name, v.components) for v in getattr(schema, role)]
             theirs = [(v.name, v.components) for v in getattr(windows.schema, role)]
             if ours != theirs:
-                raise NotFound(f"the test set {name!r} has the {role} {theirs}, the training set {ours}")
+                raise NotFound(
+                    f"the test set {name!r} has the {role} {theirs}, the training set {ours}"
+                )

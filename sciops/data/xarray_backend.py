@@ -1,4 +1,4 @@
-"""The labelled view of a layout: ``sciops.open_dataset(path)``, ``xr.open_dataset(engine="sciops")``.
+"""The labelled view of a layout: ``sciops.open_dataset``, ``xr.open_dataset(engine="sciops")``.
 
 Dimensions: sample, [time,] the axes of the grid (or node), [component[, component2]].  Values are
 read when they are asked for.  Trajectories of different lengths are filled up with NaN and their
@@ -62,7 +62,9 @@ class SciopsBackend(BackendEntrypoint):
         format: str | None = None,
     ) -> xr.Dataset:
         """See `sciops.open_dataset`."""
-        dropped = [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        dropped = (
+            [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
+        )
         return open_dataset(filename_or_obj, format).drop_vars(dropped)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
@@ -100,13 +102,17 @@ class _Field(BackendArray):
 
     def _one(self, sample: int, rest: tuple[int | slice, ...]) -> NDArray[Any]:
         if self.frames is None:
-            return np.asarray(reader.read(self.layout, self.variable.name, sample)[rest], self.dtype)
+            return np.asarray(
+                reader.read(self.layout, self.variable.name, sample)[rest], self.dtype
+            )
         wanted = rest[0] if isinstance(rest[0], slice) else slice(int(rest[0]), int(rest[0]) + 1)
         frames = np.arange(self.frames)[wanted]
         there = frames[frames < self.layout.lengths[sample]]
-        out = np.full((len(frames), *self.shape[2:]), np.nan, dtype=self.dtype) if len(there) < len(
-            frames
-        ) else None
+        out = (
+            np.full((len(frames), *self.shape[2:]), np.nan, dtype=self.dtype)
+            if len(there) < len(frames)
+            else None
+        )
         if len(there):
             low, high = int(there.min()), int(there.max()) + 1
             block = reader.read(self.layout, self.variable.name, sample, slice(low, high))
@@ -144,7 +150,9 @@ def as_dataset(layout: Layout) -> xr.Dataset:
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def dimensions(variable: Variable, schema: Schema, lead: tuple[str, ...] = ("sample",)) -> tuple[str, ...]:
+def dimensions(
+    variable: Variable, schema: Schema, lead: tuple[str, ...] = ("sample",)
+) -> tuple[str, ...]:
     """Names of the dimensions of a variable in the labelled view."""
     assert variable.domain is not None
     time = ("time",) if variable.time_varying else ()
@@ -158,13 +166,17 @@ def axis_names(variable: Variable, schema: Schema) -> tuple[str, ...]:
     if not isinstance(domain, Grid):
         clash = any(v.domain not in (None, domain) for v in schema.variables)
         return (f"node_{variable.name}",) if clash else ("node",)
-    others = [v.domain for v in schema.variables if isinstance(v.domain, Grid) and v.domain != domain]
+    others = [
+        v.domain for v in schema.variables if isinstance(v.domain, Grid) and v.domain != domain
+    ]
     differing = {a.name for g in others for a in g.axes if a not in domain.axes}
-    return tuple(f"{a.name}_{variable.name}" if a.name in differing else a.name for a in domain.axes)
+    return tuple(
+        f"{a.name}_{variable.name}" if a.name in differing else a.name for a in domain.axes
+    )
 
 
 def component_names(variable: Variable, schema: Schema) -> tuple[str, ...]:
-    """component, component2; suffixed by the variable where vectors of the schema differ in size."""
+    """component, component2; suffixed by the variable where vectors differ in size."""
     sizes = {n for v in schema.variables for n in v.components}
     suffix = f"_{variable.name}" if len(sizes) > 1 else ""
     return tuple(f"{c}{suffix}" for c in COMPONENTS[: variable.rank])
@@ -172,8 +184,11 @@ def component_names(variable: Variable, schema: Schema) -> tuple[str, ...]:
 
 def _attributes(v: Variable) -> dict[str, Any]:
     known = {"unit": v.unit, "location": v.location, "symmetry": v.symmetry}
-    return {"role": v.role, **({"units": v.unit} if v.unit else {}),
-            **{k: x for k, x in known.items() if x is not None and k != "unit"}}
+    return {
+        "role": v.role,
+        **({"units": v.unit} if v.unit else {}),
+        **{k: x for k, x in known.items() if x is not None and k != "unit"},
+    }
 
 
 def grid_coordinates(schema: Schema) -> dict[str, xr.Variable]:
@@ -211,5 +226,3 @@ def _coordinates(layout: Layout) -> dict[str, xr.Variable]:
     if (lengths != longest).any():
         found["length"] = xr.Variable(("sample",), lengths)
     return found
-
-

@@ -32,7 +32,9 @@ class _Saved(Settings):
     operator: plug_in_field("operators")  # type: ignore[valid-type]
 
 
-def save(folder: str | Path, operator: Operator, card: str = "", weights: Mapping[str, Any] | None = None) -> Path:
+def save(
+    folder: str | Path, operator: Operator, card: str = "", weights: Mapping[str, Any] | None = None
+) -> Path:
     """Write an operator as a folder.
 
     Parameters
@@ -88,7 +90,9 @@ def load(folder: str | Path, device: str = "cpu", allow_code: bool = False) -> T
     if missing:
         raise DataError(folder, f"not a trained model: {', '.join(missing)} missing")
     tree = read_yaml(folder / "config.yaml")
-    kind = tree.get("operator", {}).get("kind", "") if isinstance(tree.get("operator"), dict) else ""
+    kind = (
+        tree.get("operator", {}).get("kind", "") if isinstance(tree.get("operator"), dict) else ""
+    )
     if ":" in str(kind) and not allow_code:
         raise ConfigError(
             f"{folder}: its operator {kind!r} lies outside sciops; loading it runs that module's "
@@ -123,7 +127,9 @@ class Trained:
         self.operator = operator
         self.schema = operator.schema
 
-    def predict(self, dataset: xr.Dataset | str | Path, steps: int = 1, batch_size: int = 32) -> xr.Dataset:
+    def predict(
+        self, dataset: xr.Dataset | str | Path, steps: int = 1, batch_size: int = 32
+    ) -> xr.Dataset:
         """The targets for every sample of a data set.
 
         Parameters
@@ -169,7 +175,9 @@ class Trained:
                 parts.append(rollout(self.operator, start, steps, schema).cpu().numpy())
         times = None
         if self.schema.dt is not None and "time" in dataset.coords:
-            times = float(dataset.coords["time"].values[-1]) + self.schema.dt * np.arange(1, steps + 1)
+            times = float(dataset.coords["time"].values[-1]) + self.schema.dt * np.arange(
+                1, steps + 1
+            )
         return labelled(np.concatenate(parts), schema, times)
 
     def _schema_on(self, domain: Any) -> Schema:

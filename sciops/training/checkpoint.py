@@ -63,8 +63,8 @@ def load(checkpoint: Path) -> tuple[dict[str, Tensors], dict[str, Any]]:
         tensors = {f.stem: load_file(f) for f in sorted(checkpoint.glob("*.safetensors"))}
     except (OSError, ValueError, SafetensorError) as error:
         raise ResumeError(
-            f"{checkpoint}: damaged checkpoint ({error}); remove it to continue from the one before, "
-            f"or start in a new folder"
+            f"{checkpoint}: damaged checkpoint ({error}); remove it to continue from the one "
+            f"before, or start in a new folder"
         ) from None
     return tensors, state
 

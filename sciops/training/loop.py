@@ -138,7 +138,9 @@ class Loop:
         self.best: dict[str, Any] = {"value": math.inf, "epoch": 0}
         self.best_weights: dict[str, Tensor] = {}
         self.log_bytes = 0
-        self._sum = torch.zeros((), dtype=torch.float64, device=world.device)  # of losses, this epoch
+        self._sum = torch.zeros(
+            (), dtype=torch.float64, device=world.device
+        )  # of losses, this epoch
         self._signal: int | None = None
 
     def run(self) -> dict[str, Any]:
@@ -166,7 +168,9 @@ class Loop:
                         self._end_of_epoch(epoch + 1, loss)
                         started = time.monotonic()
                     if self.progress is not None:
-                        self.progress(self.step, self.steps, {"loss": loss, "valid": self.best["value"]})
+                        self.progress(
+                            self.step, self.steps, {"loss": loss, "valid": self.best["value"]}
+                        )
                     due = time.monotonic() - saved > self.settings.checkpoint_seconds
                     stop = self.world.any(self._signal is not None)
                     if self.world.any(due) or stop or self.step == self.steps:
@@ -197,7 +201,7 @@ class Loop:
             yield {k: t.to(w.device, non_blocking=True) for k, t in batch.items()}  # type: ignore[misc]
 
     def _share(self, batch: list[int]) -> list[int]:
-        """This rank's samples of a batch; filled up from its begin so that all ranks have as many."""
+        """This rank's samples of a batch, filled up from its begin so that all have as many."""
         size = self.world.size
         while len(batch) % size:
             batch = batch + batch[: size - len(batch) % size]
@@ -223,8 +227,8 @@ class Loop:
         mean = float(self.world.total(total) / self.world.size)
         if not math.isfinite(mean):
             raise Diverged(
-                f"the loss is {mean} at step {self.step} of {self.steps}, learning rate {rate:.2e}; "
-                f"try a smaller training.lr, or training.clip=1.0"
+                f"the loss is {mean} at step {self.step} of {self.steps}, learning rate "
+                f"{rate:.2e}; try a smaller training.lr, or training.clip=1.0"
             )
         if s.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters.values(), s.clip)
@@ -239,8 +243,15 @@ class Loop:
         mean = float(self._sum) / self.steps_per_epoch
         self._sum.zero_()
         rate = self.optimizer.param_groups[0]["lr"]
-        self._log({"step": self.step, "epoch": epoch, "time": round(self.seconds, 3),
-                   "train_loss": mean, "lr": rate})
+        self._log(
+            {
+                "step": self.step,
+                "epoch": epoch,
+                "time": round(self.seconds, 3),
+                "train_loss": mean,
+                "lr": rate,
+            }
+        )
         if epoch % self.settings.validate_every and epoch != self.settings.epochs:
             return
         kept = {k: p.detach().clone() for k, p in self.parameters.items()} if self.ema else {}
@@ -279,8 +290,12 @@ class Loop:
             "rng": self._generators(),
         }
         state = {
-            "step": self.step, "seconds": self.seconds, "best": self.best,
-            "log_bytes": self.log_bytes, "loss_sum": float(self._sum), "world": self.world.size,
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "log_bytes": self.log_bytes,
+            "loss_sum": float(self._sum),
+            "world": self.world.size,
             "optimizer": values,
         }
         if self.world.main:
@@ -290,9 +305,7 @@ class Loop:
     def _optimizer_state(self) -> dict[str, Any]:
         """Moments of AdamW by parameter name, gathered."""
         names = {id(p): k for k, p in self.parameters.items()}
-        return {
-            names[id(p)]: whole(dict(moments)) for p, moments in self.optimizer.state.items()
-        }
+        return {names[id(p)]: whole(dict(moments)) for p, moments in self.optimizer.state.items()}
 
     def _generators(self) -> dict[str, Tensor]:
         """States of the random generators of every process."""
@@ -326,8 +339,11 @@ class Loop:
         self._sum.fill_(state["loss_sum"])
         self.log_bytes = state["log_bytes"]
         if state["world"] == self.world.size:
-            rng = {k.split("/")[1]: t for k, t in tensors["rng"].items()
-                   if k.startswith(f"{self.world.rank}/")}
+            rng = {
+                k.split("/")[1]: t
+                for k, t in tensors["rng"].items()
+                if k.startswith(f"{self.world.rank}/")
+            }
             self.generator.set_state(rng["objective"])
             torch.set_rng_state(rng["cpu"])
             if "cuda" in rng and self.world.device.type == "cuda":
@@ -342,7 +358,9 @@ class Loop:
         if log.is_file() and log.stat().st_size >= self.log_bytes:
             os.truncate(log, self.log_bytes)
             return
-        raise ResumeError(f"{log}: missing or shorter than the checkpoint says; start in a new folder")
+        raise ResumeError(
+            f"{log}: missing or shorter than the checkpoint says; start in a new folder"
+        )
 
     def _signals(self) -> Any:
         """SIGTERM and SIGINT ask for a checkpoint at the end of the step."""

@@ -1,8 +1,8 @@
 """One run: data, operator, training, seed -> a folder that says everything about it.
 
-    config.yaml    resolved settings             splits.json, stats.json   of the training data
-    run.json       versions, seed, device, checksums, git state, status
-    metrics.jsonl  one line an epoch             checkpoints/, model/
+config.yaml    resolved settings             splits.json, stats.json   of the training data
+run.json       versions, seed, device, checksums, git state, status
+metrics.jsonl  one line an epoch             checkpoints/, model/
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ FREE = {"device", "training.workers", "training.checkpoint_seconds", "data.path"
 def run_id(config: RunConfig, data: TaskData) -> str:
     """Content hash of a run: settings, bytes of the data, split."""
     tree = {
-        "settings": {k: v for k, v in flat(config.model_dump(mode="json")).items() if k not in FREE},
+        "settings": {
+            k: v for k, v in flat(config.model_dump(mode="json")).items() if k not in FREE
+        },
         "data": sorted(data.checksums.values()),
         "split": data.split.hash,
     }
@@ -134,8 +136,11 @@ def begin(folder: Path, config: RunConfig, data: TaskData, world: World) -> None
         processes=world.size,
         data=data.schema.name,
         checksums=data.checksums,
-        split={"rule": data.split.rule, "hash": data.split.hash,
-               "sizes": {k: len(v) for k, v in data.split.parts.items()}},
+        split={
+            "rule": data.split.rule,
+            "hash": data.split.hash,
+            "sizes": {k: len(v) for k, v in data.split.parts.items()},
+        },
         versions=versions(),
         git=git_state(),
         command=" ".join(["sciops", *sys.argv[1:]]),
@@ -190,16 +195,19 @@ def card(config: RunConfig, data: TaskData, summary: dict[str, Any]) -> str:
     schema = data.schema
     names = ", ".join(f"{v.name} {v.domain.shape if v.domain else ''}" for v in schema.inputs)
     targets = ", ".join(f"{v.name} {v.domain.shape if v.domain else ''}" for v in schema.targets)
-    best = f"{config.training.select} {summary['value']:.4g} at epoch {summary['epoch']}" if (
-        "value" in summary) else "not trained by gradient"
+    best = (
+        f"{config.training.select} {summary['value']:.4g} at epoch {summary['epoch']}"
+        if ("value" in summary)
+        else "not trained by gradient"
+    )
     checks = "\n".join(f"- {k}: sha256 {v}" for k, v in data.checksums.items())
     return (
         f"# {config.operator.kind} on {schema.name}\n\n"
         f"Inputs: {names}\n\nTargets: {targets}\n\n"
         f"Best on valid: {best}. Seed {config.seed}, split {data.split.hash[:16]} "
         f"({data.split.rule}).\n\nData:\n{checks}\n\n"
-        f"```python\nimport sciops\nmodel = sciops.load(\"this folder\")\n"
-        f"fields = model.predict(sciops.open_dataset(\"your data\"))\n```\n"
+        f'```python\nimport sciops\nmodel = sciops.load("this folder")\n'
+        f'fields = model.predict(sciops.open_dataset("your data"))\n```\n'
     )
 
 
@@ -228,6 +236,7 @@ def device_name(device: torch.device) -> str:
 
 def git_state() -> dict[str, Any]:
     """Commit of the working folder and whether it has changes; empty outside a repository."""
+
     def git(*arguments: str) -> str:
         done = subprocess.run(
             ["git", *arguments], capture_output=True, text=True, timeout=10, check=False

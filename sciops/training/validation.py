@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from sciops.training.loop import Training
 
 
-def validate(model: nn.Module, valid: Windows, settings: Training, world: World) -> dict[str, float]:
+def validate(
+    model: nn.Module, valid: Windows, settings: Training, world: World
+) -> dict[str, float]:
     """Mean over samples, frames and variables of the metric that selects."""
     metric = metrics.find(settings.select)
     total = torch.zeros(2, dtype=torch.float64, device=world.device)

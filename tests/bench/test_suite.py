@@ -36,7 +36,9 @@ def folder(tmp_path, monkeypatch):
     write_dataset(tmp_path / "toy.hdf5", schema, {"u": u}, times=np.arange(6.0))
     (tmp_path / "toy.yaml").write_text(SUITE)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    )
     return tmp_path
 
 
@@ -44,7 +46,9 @@ def run(folder, *assignments):
     suite, jobs = suites.read(folder / "toy.yaml", assignments)
     data = {job.folder: load(job.config.data) for job in jobs}
     seen = []
-    statuses = run_suite(suite, jobs, data, folder / "out", lambda j, s: seen.append((j.folder, s)), True)
+    statuses = run_suite(
+        suite, jobs, data, folder / "out", lambda j, s: seen.append((j.folder, s)), True
+    )
     return jobs, data, statuses, seen
 
 
@@ -55,7 +59,9 @@ def test_a_suite_from_begin_to_end(folder):
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == set(COLUMNS)
     assert {r["lead"] for r in rows} == {"0", "1", "2", "3"}
-    chosen = [r for r in rows if (r["operator"], r["metric"], r["lead"]) == ("persistence", "rmse", "2")]
+    chosen = [
+        r for r in rows if (r["operator"], r["metric"], r["lead"]) == ("persistence", "rmse", "2")
+    ]
     u = xr.open_dataset(folder / "toy.hdf5", engine="sciops")["u"].values
     ids = data["unet-seed0"].split.parts["test"]
     errors = [np.sqrt(((u[i, k] - u[i, k + 2]) ** 2).mean()) for i in ids for k in range(3)]
@@ -78,14 +84,19 @@ def test_a_job_that_fails_does_not_stop_the_others(folder):
 
     sys.path.insert(0, str(folder))
     try:
-        text = SUITE.replace("{operator: {kind: persistence}, seeds: [0]}",
-                             "{operator: {kind: 'faulty:Config'}, seeds: [0]}")
+        text = SUITE.replace(
+            "{operator: {kind: persistence}, seeds: [0]}",
+            "{operator: {kind: 'faulty:Config'}, seeds: [0]}",
+        )
         (folder / "toy.yaml").write_text(text)
         jobs, data, statuses, _ = run(folder, "seeds=[0]")
     finally:
         sys.path.remove(str(folder))
     assert statuses == {"persistence-seed0": "failed", "unet-seed0": "finished"}
-    assert "this operator is faulty" in (folder / "out" / "persistence-seed0" / "error.txt").read_text()
+    assert (
+        "this operator is faulty"
+        in (folder / "out" / "persistence-seed0" / "error.txt").read_text()
+    )
     with open(folder / "out" / "results.csv") as file:
         status = {r["operator"]: r["status"] for r in csv.DictReader(file)}
     assert status == {"persistence": "failed", "unet": "finished"}

@@ -19,19 +19,31 @@ class Outer(Settings):
     operator: plug_in_field("operators") = {"kind": "mean"}  # type: ignore[valid-type]
 
 
-@pytest.mark.parametrize(("tree", "text"), [
-    ({"name": "a", "inner": {"widht": 3}},
-     "file: inner: unknown setting 'widht'. Did you mean 'width'? Known: width, rate."),
-    ({"nmae": "a"}, "file: unknown setting 'nmae'. Did you mean 'name'?"),
-    ({}, "file: the setting 'name' is missing"),
-    ({"name": "a", "inner": {"width": "wide"}}, "file: inner.width: input should be a valid integer"),
-    ({"name": "a", "operator": {"kind": "unett"}},
-     "file: operator.kind: unknown operator 'unett'"),
-    ({"name": "a", "operator": {"kind": "unet", "widht": 3}},
-     "file: operator: unknown setting 'widht'. Did you mean 'width'?"),
-    ({"name": "a", "operator": {"width": 3}}, "file: operator.kind: expected the name of one"),
-    ([1, 2], "file: expected a mapping"),
-])
+@pytest.mark.parametrize(
+    ("tree", "text"),
+    [
+        (
+            {"name": "a", "inner": {"widht": 3}},
+            "file: inner: unknown setting 'widht'. Did you mean 'width'? Known: width, rate.",
+        ),
+        ({"nmae": "a"}, "file: unknown setting 'nmae'. Did you mean 'name'?"),
+        ({}, "file: the setting 'name' is missing"),
+        (
+            {"name": "a", "inner": {"width": "wide"}},
+            "file: inner.width: input should be a valid integer",
+        ),
+        (
+            {"name": "a", "operator": {"kind": "unett"}},
+            "file: operator.kind: unknown operator 'unett'",
+        ),
+        (
+            {"name": "a", "operator": {"kind": "unet", "widht": 3}},
+            "file: operator: unknown setting 'widht'. Did you mean 'width'?",
+        ),
+        ({"name": "a", "operator": {"width": 3}}, "file: operator.kind: expected the name of one"),
+        ([1, 2], "file: expected a mapping"),
+    ],
+)
 def test_messages(tree, text):
     with pytest.raises(ConfigError) as error:
         validate(Outer, tree, "file")
@@ -67,8 +79,17 @@ def test_overrides_that_cannot_be(assignment):
         override({"name": "a", "list": []}, [assignment])
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("1e-4", 1e-4), ("1E4", 1e4), ("5", 5), ("-2.5e+3", -2500.0), ("e4", "e4"), ("1.2.3e4", "1.2.3e4")])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-4", 1e-4),
+        ("1E4", 1e4),
+        ("5", 5),
+        ("-2.5e+3", -2500.0),
+        ("e4", "e4"),
+        ("1.2.3e4", "1.2.3e4"),
+    ],
+)
 def test_numbers(text, value):
     assert parse_yaml(text, "text") == value
 

@@ -24,9 +24,15 @@ def test_a_class_by_its_path():
     assert cls is resolve.find("operators", "unet")
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("unett", "Did you mean 'unet'"), ("os:getcwd", "not a OperatorConfig"),
-    ("no.such.module:Thing", "cannot load"), ("sciops.operators.unet:Missing", "cannot load")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("unett", "Did you mean 'unet'"),
+        ("os:getcwd", "not a OperatorConfig"),
+        ("no.such.module:Thing", "cannot load"),
+        ("sciops.operators.unet:Missing", "cannot load"),
+    ],
+)
 def test_what_is_not_there(name, text):
     with pytest.raises(NotFound, match=text):
         resolve.find("operators", name)

@@ -32,8 +32,10 @@ def test_float32_coordinates_keep_their_spacing(spacing):
     assert Axis("x", stored, -1.0, 1.0, axis.periodic).spacing == spacing
 
 
-@pytest.mark.parametrize(("location", "periodic", "ends"), [
-    ("cell", None, (0.0, 1.0)), (None, True, (0.05, 1.05)), (None, None, (0.05, 0.95))])
+@pytest.mark.parametrize(
+    ("location", "periodic", "ends"),
+    [("cell", None, (0.0, 1.0)), (None, True, (0.05, 1.05)), (None, None, (0.05, 0.95))],
+)
 def test_ends_of_an_axis_through_stored_points(location, periodic, ends):
     axis = Axis.through("x", (np.arange(10) + 0.5) / 10, location, periodic)
     assert (axis.lower, axis.upper) == pytest.approx(ends)
@@ -49,9 +51,15 @@ def test_quadrature_of_a_graded_axis_is_second_order():
     assert np.log2(error(64) / error(128)) == pytest.approx(2.0, abs=0.1)
 
 
-@pytest.mark.parametrize(("coordinates", "text"), [
-    ([0.0, 1.0, 1.0], "increase strictly"), ([0.0, np.nan], "finite"), ([], "non-empty"),
-    ([-0.5, 0.5], "leave the domain")])
+@pytest.mark.parametrize(
+    ("coordinates", "text"),
+    [
+        ([0.0, 1.0, 1.0], "increase strictly"),
+        ([0.0, np.nan], "finite"),
+        ([], "non-empty"),
+        ([-0.5, 0.5], "leave the domain"),
+    ],
+)
 def test_bad_coordinates_are_refused(coordinates, text):
     with pytest.raises(SchemaError, match=text):
         Axis("x", coordinates, 0.0, 1.0)
@@ -65,7 +73,9 @@ def test_frozen():
 
 def schema():
     grid = Grid((Axis.uniform("x", 8), Axis.uniform("y", 6, spacing="periodic")))
-    points = Points([[0.0, 0.1], [0.5, 0.5], [1.0, 0.3]], cells=[[0, 1, 2]], weights=[0.2, 0.3, 0.5])
+    points = Points(
+        [[0.0, 0.1], [0.5, 0.5], [1.0, 0.3]], cells=[[0, 1, 2]], weights=[0.2, 0.3, 0.5]
+    )
     return Schema(
         (
             Variable("u", grid, "input", components=(2,), unit="m/s", frames=3, time_varying=True),
@@ -113,17 +123,25 @@ def test_unknown_names_suggest_known_ones():
         schema().axis("z")
 
 
-@pytest.mark.parametrize(("make", "text"), [
-    (lambda g: Variable("a", g, "param"), "param"),
-    (lambda g: Variable("a", None, "input"), "param"),
-    (lambda g: Variable("a", g, "colour"), "role 'colour'"),
-    (lambda g: Variable("a", g, symmetry="symmetric"), "tensor"),
-    (lambda g: Schema((Variable("a", g), Variable("a", g))), "twice"),
-    (lambda g: Schema((Variable("a", g, "input"), Variable("b", g, "target", components=(2,))),
-                      feedback=(("b", "a"),)), "feedback"),
-    (lambda g: Grid((g.axes[0], g.axes[0])), "different names"),
-    (lambda g: g.resized((3, 3)), "cannot have the shape"),
-])
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda g: Variable("a", g, "param"), "param"),
+        (lambda g: Variable("a", None, "input"), "param"),
+        (lambda g: Variable("a", g, "colour"), "role 'colour'"),
+        (lambda g: Variable("a", g, symmetry="symmetric"), "tensor"),
+        (lambda g: Schema((Variable("a", g), Variable("a", g))), "twice"),
+        (
+            lambda g: Schema(
+                (Variable("a", g, "input"), Variable("b", g, "target", components=(2,))),
+                feedback=(("b", "a"),),
+            ),
+            "feedback",
+        ),
+        (lambda g: Grid((g.axes[0], g.axes[0])), "different names"),
+        (lambda g: g.resized((3, 3)), "cannot have the shape"),
+    ],
+)
 def test_contradictions_are_refused(make, text):
     with pytest.raises(SchemaError, match=text):
         make(Grid((Axis.uniform("x", 4),)))

@@ -58,7 +58,7 @@ def test_darcy_values_are_those_of_torch():
 
 
 def test_diff_react_is_not_transposed():
-    """Neumann walls: the slope along the true x axis is small at its ends, also on 48 x 32 cells."""
+    """x is the axis of 48 cells, stored after y."""
     path = DATA / "pdebench_h5" / "2D_diff-react_NA_NA_mini.h5"
     with h5py.File(path) as f:
         raw = f["0003/data"][()]

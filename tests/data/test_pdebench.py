@@ -34,7 +34,11 @@ def test_scalar_trims_the_last_time(tmp_path):
     assert any("trimmed" in note for note in layout.notes)
     assert layout.schema.dt == 0.25
     axis = layout.schema.axis("x")
-    assert (axis.lower, axis.upper, axis.spacing) == (pytest.approx(0, abs=1e-6), pytest.approx(1), "cell")
+    assert (axis.lower, axis.upper, axis.spacing) == (
+        pytest.approx(0, abs=1e-6),
+        pytest.approx(1),
+        "cell",
+    )
     assert layout.schema.boundary_kind("x", "lower") == "unknown"
     assert layout.params(0) == [0.4]
 
@@ -42,8 +46,10 @@ def test_scalar_trims_the_last_time(tmp_path):
 @pytest.mark.parametrize("shape", [(X,), (X, Y), (X, Y, Z)])
 def test_cfd_joins_the_velocity(tmp_path, shape):
     names = "xyz"[: len(shape)]
-    arrays = {k: field(2, T, *shape) + i
-              for i, k in enumerate(["density", "pressure", *(f"V{a}" for a in names)])}
+    arrays = {
+        k: field(2, T, *shape) + i
+        for i, k in enumerate(["density", "pressure", *(f"V{a}" for a in names)])
+    }
     path = tmp_path / "CFD_Rand_periodic_Train.hdf5"
     with h5py.File(path, "w") as f:
         for k, a in arrays.items():

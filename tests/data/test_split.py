@@ -30,7 +30,9 @@ def test_sizes():
     assert sizes == {"train": 800, "valid": 100, "test": 100}
 
 
-@pytest.mark.parametrize(("n", "shares"), [(2, SHARES), (9, {"a": 0.5}), (9, {"a": 1.5, "b": -0.5})])
+@pytest.mark.parametrize(
+    ("n", "shares"), [(2, SHARES), (9, {"a": 0.5}), (9, {"a": 1.5, "b": -0.5})]
+)
 def test_what_cannot_be(n, shares):
     with pytest.raises(SchemaError):
         split_samples(n, shares, 0)

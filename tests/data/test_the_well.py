@@ -36,8 +36,14 @@ def write_well(path, rng, times=None):
     }
     arrays = {k: a.astype(np.float32) for k, a in arrays.items()}
     with h5py.File(path, "w") as f:
-        f.attrs.update(dataset_name="two_dims", grid_type="cartesian", n_spatial_dims=2,
-                       n_trajectories=N, simulation_parameters=text(["Re", "Pr"]), Pr=0.7)
+        f.attrs.update(
+            dataset_name="two_dims",
+            grid_type="cartesian",
+            n_spatial_dims=2,
+            n_trajectories=N,
+            simulation_parameters=text(["Re", "Pr"]),
+            Pr=0.7,
+        )
         d = f.create_group("dimensions")
         d.attrs["spatial_dims"] = text(["x", "y"])
         d["time"] = np.arange(T) * 0.5 if times is None else times
@@ -57,8 +63,11 @@ def write_well(path, rng, times=None):
         s.attrs["field_names"] = text(["Re"])
         s["Re"] = np.array([10.0, 20.0])
         flags(s["Re"], True, False)
-        groups = {"t0_fields": ("density", "profile", "sound_speed"), "t1_fields": ("velocity",),
-                  "t2_fields": ("strain",)}
+        groups = {
+            "t0_fields": ("density", "profile", "sound_speed"),
+            "t1_fields": ("velocity",),
+            "t2_fields": ("strain",),
+        }
         for group, names in groups.items():
             g = f.create_group(group)
             g.attrs["field_names"] = text(list(names))
@@ -174,8 +183,9 @@ def test_own_files_keep_what_the_well_has_no_place_for(tmp_path):
     )
     rng = np.random.default_rng(1)
     fields = {"a": rng.normal(size=(4, 5, 3)), "u": rng.normal(size=(4, 5, 3, 2))}
-    path = write_dataset(tmp_path / "own.hdf5", schema, fields, {"beta": np.arange(4.0)},
-                         {"licence": "CC0"})
+    path = write_dataset(
+        tmp_path / "own.hdf5", schema, fields, {"beta": np.arange(4.0)}, {"licence": "CC0"}
+    )
     layout = open_layout(path)
     assert layout.format == "sciops"
     assert layout.schema == schema

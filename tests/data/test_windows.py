@@ -23,8 +23,12 @@ N, T, X = 3, 11, 4
 def moving():
     """u[n, t, x] = 100 n + t: the value says where it came from."""
     u = 100.0 * np.arange(N)[:, None, None] + np.arange(T)[None, :, None] + np.zeros((N, T, X))
-    return from_arrays({"x": (0, 1)}, states={"u": u, "v": -u}, times=0.5 * np.arange(T),
-                       params={"nu": np.arange(N)})
+    return from_arrays(
+        {"x": (0, 1)},
+        states={"u": u, "v": -u},
+        times=0.5 * np.arange(T),
+        params={"nu": np.arange(N)},
+    )
 
 
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(1, 3))
@@ -41,8 +45,7 @@ def test_frames_are_those_of_the_formula(history, horizon, stride, every):
         np.testing.assert_array_equal(s["inputs"][:, 0], np.concatenate([past, -past]))
         np.testing.assert_array_equal(s["targets"][:, 0, 0], future)
         np.testing.assert_array_equal(s["targets"][:, 1, 0], -future)
-        np.testing.assert_array_equal(
-            s["time"], 0.5 * (k + stride * np.arange(history + horizon)))
+        np.testing.assert_array_equal(s["time"], 0.5 * (k + stride * np.arange(history + horizon)))
         assert s["params"].tolist() == [n]
         assert s["mask"].shape == (horizon, 1, 1)
 
@@ -78,11 +81,14 @@ def test_chosen_variables():
     assert schema.feedback == (("u", "u"),)
 
 
-@pytest.mark.parametrize(("window", "error", "text"), [
-    (Window(inputs=("w",)), NotFound, "no variable 'w'"),
-    (Window(targets=("nu",)), SchemaError, "parameters"),
-    (Window(history=20), SchemaError, "spans 21 frames, the longest trajectory has 11"),
-])
+@pytest.mark.parametrize(
+    ("window", "error", "text"),
+    [
+        (Window(inputs=("w",)), NotFound, "no variable 'w'"),
+        (Window(targets=("nu",)), SchemaError, "parameters"),
+        (Window(history=20), SchemaError, "spans 21 frames, the longest trajectory has 11"),
+    ],
+)
 def test_what_is_refused(window, error, text):
     with pytest.raises(error, match=text):
         Windows(moving(), window=window)
@@ -139,7 +145,9 @@ def test_ragged_trajectories_keep_their_lengths():
     assert dataset["length"].values.tolist() == [4, T]
     assert np.isnan(dataset["u"].values[0, 4:]).all()
     np.testing.assert_array_equal(dataset["u"].values[1], u[1])
-    np.testing.assert_array_equal(dataset["u"].isel(sample=0, time=slice(2, 6)).values[:2], u[0, 2:4])
+    np.testing.assert_array_equal(
+        dataset["u"].isel(sample=0, time=slice(2, 6)).values[:2], u[0, 2:4]
+    )
     assert np.isnan(dataset["u"].isel(sample=0, time=6).values).all()
 
 
@@ -149,17 +157,29 @@ def memory(schema, arrays, frames=1):
     for name, a in arrays.items():
         v = schema[name]
         time = ("time",) if v.time_varying else ()
-        stored[name] = (Stored("", "memory", name, ("sample", *time, *v.domain.names), a.shape,
-                               a.dtype.str, array=a),)
+        stored[name] = (
+            Stored(
+                "",
+                "memory",
+                name,
+                ("sample", *time, *v.domain.names),
+                a.shape,
+                a.dtype.str,
+                array=a,
+            ),
+        )
     return Layout(schema, (Part("m", n, np.full(n, frames), stored),), "test", "")
 
 
-@pytest.mark.parametrize(("axes", "shape", "text"), [
-    (("sample", "time"), (2, 5), "do not fit"),
-    (("sample", "x"), (2, 3), "sizes differ"),
-    (("sample", "x", ""), (2, 4, 2), "length 1"),
-    (("x", "x"), (4, 4), "do not fit"),
-])
+@pytest.mark.parametrize(
+    ("axes", "shape", "text"),
+    [
+        (("sample", "time"), (2, 5), "do not fit"),
+        (("sample", "x"), (2, 3), "sizes differ"),
+        (("sample", "x", ""), (2, 4, 2), "length 1"),
+        (("x", "x"), (4, 4), "do not fit"),
+    ],
+)
 def test_a_layout_that_contradicts_its_schema_is_refused(axes, shape, text):
     schema = Schema((Variable("a", Grid((Axis.uniform("x", 4),)), "input"),))
     stored = Stored("f", "memory", "a", axes, shape, "<f8", array=np.zeros(shape))
@@ -167,12 +187,15 @@ def test_a_layout_that_contradicts_its_schema_is_refused(axes, shape, text):
         Layout(schema, (Part("p", 2, np.ones(2, dtype=int), {"a": (stored,)}),), "t", "")
 
 
-@pytest.mark.parametrize(("arrays", "text"), [
-    ({"inputs": {"a": np.zeros((3, 4))}, "targets": {"u": np.zeros((2, 4))}}, "expected"),
-    ({"inputs": {"a": np.zeros((3, 4))}, "targets": {"u": np.zeros((3, 5))}}, "expected"),
-    ({}, "no arrays"),
-    ({"inputs": {"a": np.zeros(3)}}, "1 axes"),
-])
+@pytest.mark.parametrize(
+    ("arrays", "text"),
+    [
+        ({"inputs": {"a": np.zeros((3, 4))}, "targets": {"u": np.zeros((2, 4))}}, "expected"),
+        ({"inputs": {"a": np.zeros((3, 4))}, "targets": {"u": np.zeros((3, 5))}}, "expected"),
+        ({}, "no arrays"),
+        ({"inputs": {"a": np.zeros(3)}}, "1 axes"),
+    ],
+)
 def test_arrays_that_do_not_fit(arrays, text):
     with pytest.raises(SchemaError, match=text):
         from_arrays({"x": (0, 1)}, **arrays)

@@ -73,9 +73,13 @@ CASES = {
     "shapes": ((*TRAIN, "data.path=shapes.pt"), "no format recognises"),
     "unknown variable": ((*TRAIN, "data.window.inputs=[b]"), "no variable 'b'"),
     "other variables at test": (
-        (*TRAIN, "data.path=.", "data.train=toy.hdf5", "data.tests={t: other.hdf5}"), "the training set"),
+        (*TRAIN, "data.path=.", "data.train=toy.hdf5", "data.tests={t: other.hdf5}"),
+        "the training set",
+    ),
     "missing test file": (
-        (*TRAIN, "data.path=.", "data.train=toy.hdf5", "data.tests={t: toyy.hdf5}"), "Did you mean 'toy.hdf5'"),
+        (*TRAIN, "data.path=.", "data.train=toy.hdf5", "data.tests={t: toyy.hdf5}"),
+        "Did you mean 'toy.hdf5'",
+    ),
     "nan": ((*TRAIN, "data.path=nan.hdf5"), "1 NaN or infinite values in sample 7"),
     "no feedback": ((*TRAIN, "data.rollout=5"), "data.rollout=1"),
     "operator that cannot": ((*TRAIN, "operator={kind: persistence}"), "fed back"),
@@ -87,13 +91,22 @@ CASES = {
     "unknown objective": ((*TRAIN, "training.objective=mae"), "unknown objective"),
     "broken yaml": (("train", "broken.yaml", "-o", "out"), "not valid YAML"),
     "missing yaml": (("train", "none.yaml", "-o", "out"), "no such file"),
-    "unknown suite": (("bench", "run", "darcy_neuralopp", "-o", "out"), "Did you mean 'darcy_neuralop'"),
+    "unknown suite": (
+        ("bench", "run", "darcy_neuralopp", "-o", "out"),
+        "Did you mean 'darcy_neuralop'",
+    ),
     "unknown problem": (
-        ("data", "generate", "darci", "--samples", "2", "-o", "out"), "Did you mean 'darcy'"),
+        ("data", "generate", "darci", "--samples", "2", "-o", "out"),
+        "Did you mean 'darcy'",
+    ),
     "misspelt problem setting": (
-        ("data", "generate", "darcy", "alhpa=3", "--samples", "2", "-o", "out"), "Did you mean 'alpha'"),
+        ("data", "generate", "darcy", "alhpa=3", "--samples", "2", "-o", "out"),
+        "Did you mean 'alpha'",
+    ),
     "no folder": (
-        ("data", "generate", "darcy", "--samples", "2", "-o", "no/folder/out"), "does not exist"),
+        ("data", "generate", "darcy", "--samples", "2", "-o", "no/folder/out"),
+        "does not exist",
+    ),
     "not a model": (("predict", "empty", "toy.hdf5", "-o", "out"), "not a trained model"),
     "not a suite": (("bench", "report", "empty"), "not the folder of a suite"),
     "inspect nothing": (("data", "inspect", "nothing.h5"), "no such file"),
@@ -131,7 +144,16 @@ def test_a_resume_from_another_configuration(folder, sciops):
 
 
 def test_the_process_itself_ends_with_2(folder):
-    done = subprocess.run([sys.executable, "-m", "sciops.cli", "data", "inspect", "text.hdf5"],
-                          cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "sciops.cli", "data", "inspect", "text.hdf5"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
     assert done.returncode == 2
-    assert done.stderr == "error: text.hdf5: not an HDF5 file: a text file without the HDF5 signature\n"
+    assert (
+        done.stderr
+        == "error: text.hdf5: not an HDF5 file: a text file without the HDF5 signature\n"
+    )

@@ -30,8 +30,12 @@ training: {epochs: 60, batch_size: 8, lr: 3.0e-3, ema: 0.99, checkpoint_seconds:
 def command(folder: str, cwd: Path) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "sciops.cli", "train", "run.yaml", "-o", folder, "--quiet"],
-        cwd=cwd, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE, text=True)
+        cwd=cwd,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def every_file_is_whole(run: Path) -> None:
@@ -77,7 +81,9 @@ def test_a_run_that_is_killed_20_times_ends_with_the_same_bits(tmp_path):
     assert len(set(steps)) > 5, "the kills must have hit the training, not only the start"
     for name in ("alone", "killed"):
         assert json.loads((tmp_path / name / "run.json").read_text())["status"] == "finished"
-    one, other = (load_file(tmp_path / n / "model" / "model.safetensors") for n in ("alone", "killed"))
+    one, other = (
+        load_file(tmp_path / n / "model" / "model.safetensors") for n in ("alone", "killed")
+    )
     assert set(one) == set(other)
     for key, value in one.items():
         assert torch.equal(value, other[key]), key

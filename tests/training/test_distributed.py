@@ -23,16 +23,29 @@ def train(folder: Path, kind: str, world: World, epochs: int = 3) -> dict[str, t
     windows, valid = Windows(layout, range(16)), Windows(layout, range(16, 21))
     torch.manual_seed(0)
     operator = Config(basis=8, trunk_width=16, trunk_depth=1).build(windows.schema).fit(windows)
-    settings = Training(epochs=epochs, batch_size=4, lr=1e-2, distributed=kind, ema=0.9, clip=1.0,
-                        schedule="constant", warmup=0.0)
+    settings = Training(
+        epochs=epochs,
+        batch_size=4,
+        lr=1e-2,
+        distributed=kind,
+        ema=0.9,
+        clip=1.0,
+        schedule="constant",
+        warmup=0.0,
+    )
     loop = Loop(operator, windows, valid, settings, 0, folder, world)
     best = loop.run()
     return {**whole(loop.parameters), "value": torch.tensor(best["value"])}
 
 
 def process(rank: int, folder: Path, kind: str) -> None:
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
-                      MASTER_PORT=(folder / "port").read_text())
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=(folder / "port").read_text(),
+    )
     torch.set_num_threads(1)
     world = join("cpu")
     try:

@@ -35,8 +35,16 @@ def loop(folder, settings=None, seed=0, progress=None, objective=None):
     assert isinstance(train.schema.input_domain, Grid)
     torch.manual_seed(seed)
     operator = Config(basis=8, trunk_width=16, trunk_depth=1).build(train.schema).fit(train)
-    made = Loop(operator, train, valid, Training(**{**SMALL, **(settings or {})}), seed, folder,
-                World(), progress)
+    made = Loop(
+        operator,
+        train,
+        valid,
+        Training(**{**SMALL, **(settings or {})}),
+        seed,
+        folder,
+        World(),
+        progress,
+    )
     if objective is not None:
         made.objective = objective
     return made
@@ -58,7 +66,9 @@ class Killed(BaseException):
     """Stands for a process that is gone: nothing after it runs."""
 
 
-@pytest.mark.parametrize("settings", [{}, {"ema": 0.9, "clip": 1.0}, {"accumulate": 2, "workers": 1}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"ema": 0.9, "clip": 1.0}, {"accumulate": 2, "workers": 1}]
+)
 @pytest.mark.parametrize("at", [1, 4, 6, 12])
 def test_a_killed_run_ends_with_the_same_bits(tmp_path, settings, at):
     (tmp_path / "a").mkdir()
@@ -71,7 +81,9 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, settings, at):
         if step == at:
             raise Killed
 
-    first = loop(tmp_path / "b", {**settings, "checkpoint_seconds": 1e-9}, progress=kill, objective=noisy)
+    first = loop(
+        tmp_path / "b", {**settings, "checkpoint_seconds": 1e-9}, progress=kill, objective=noisy
+    )
     torch.manual_seed(7)
     with pytest.raises(Killed):
         first.run()
@@ -82,9 +94,15 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path, settings, at):
         assert torch.equal(value, weights(again)[name]), name
     drop = ("train_seconds",)
     assert {k: v for k, v in resumed.items() if k not in drop} == {
-        k: v for k, v in summary.items() if k not in drop}
-    logs = [[{k: v for k, v in json.loads(line).items() if k != "time"}
-             for line in (tmp_path / f / "metrics.jsonl").read_text().splitlines()] for f in "ab"]
+        k: v for k, v in summary.items() if k not in drop
+    }
+    logs = [
+        [
+            {k: v for k, v in json.loads(line).items() if k != "time"}
+            for line in (tmp_path / f / "metrics.jsonl").read_text().splitlines()
+        ]
+        for f in "ab"
+    ]
     assert logs[0] == logs[1]
 
 
@@ -100,8 +118,11 @@ def test_the_best_epoch_is_in_place_at_the_end(tmp_path):
 
     made = loop(tmp_path, {"lr": 0.3, "schedule": "constant", "warmup": 0.0, "epochs": 8})
     best = made.run()
-    scores = [json.loads(line)["valid"]["relative_l2"]
-              for line in (tmp_path / "metrics.jsonl").read_text().splitlines() if "valid" in line]
+    scores = [
+        json.loads(line)["valid"]["relative_l2"]
+        for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+        if "valid" in line
+    ]
     assert best["value"] == min(scores)
     assert best["epoch"] == 1 + scores.index(min(scores))
     again = validate(made.model, made.valid, made.settings, World())
@@ -183,7 +204,9 @@ def test_one_cycle_is_that_of_torch():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     peer = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=50, cycle_momentum=False)
     for k in range(50):
-        assert rate_factor(k, 50, "one_cycle", 0.3) == pytest.approx(peer.get_last_lr()[0], abs=1e-12)
+        assert rate_factor(k, 50, "one_cycle", 0.3) == pytest.approx(
+            peer.get_last_lr()[0], abs=1e-12
+        )
         optimizer.step()
         if k < 49:
             peer.step()

@@ -23,14 +23,19 @@ from sciops.training.run import RunConfig, read_run, run_id, same_run, train
 @pytest.fixture
 def data(tmp_path):
     grid = Grid((Axis.uniform("x", 8), Axis.uniform("y", 6)))
-    schema = Schema((Variable("a", grid, "input"), Variable("u", grid, "target", unit="m")), name="toy")
+    schema = Schema(
+        (Variable("a", grid, "input"), Variable("u", grid, "target", unit="m")), name="toy"
+    )
     a = np.random.default_rng(0).normal(size=(30, 8, 6)).astype(np.float32)
     return write_dataset(tmp_path / "toy.hdf5", schema, {"a": a, "u": a.cumsum(1)})
 
 
 def config(data, **changes):
-    tree = {"data": {"path": str(data)}, "training": {"epochs": 1, "batch_size": 8},
-            "operator": {"kind": "unet", "width": 4, "levels": 1}}
+    tree = {
+        "data": {"path": str(data)},
+        "training": {"epochs": 1, "batch_size": 8},
+        "operator": {"kind": "unet", "width": 4, "levels": 1},
+    }
     return validate(RunConfig, {**tree, **changes})
 
 
@@ -39,8 +44,15 @@ def test_a_folder_says_everything(data, tmp_path):
     task = load_data(chosen.data)
     train(chosen, task, tmp_path / "run", World())
     files = {p.name for p in (tmp_path / "run").iterdir()}
-    assert files >= {"config.yaml", "run.json", "metrics.jsonl", "splits.json", "stats.json", "model",
-                     "checkpoints"}
+    assert files >= {
+        "config.yaml",
+        "run.json",
+        "metrics.jsonl",
+        "splits.json",
+        "stats.json",
+        "model",
+        "checkpoints",
+    }
     run = read_run(tmp_path / "run")
     assert run["split"]["hash"] == task.split.hash
     assert run["checksums"] == {"toy.hdf5": task.checksums["toy.hdf5"]}
@@ -49,9 +61,14 @@ def test_a_folder_says_everything(data, tmp_path):
     assert same_run(tmp_path / "run", chosen, task)
 
 
-@pytest.mark.parametrize("change", [
-    {"seed": 1}, {"training": {"epochs": 2, "batch_size": 8}},
-    {"operator": {"kind": "unet", "width": 8, "levels": 1}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"training": {"epochs": 2, "batch_size": 8}},
+        {"operator": {"kind": "unet", "width": 8, "levels": 1}},
+    ],
+)
 def test_another_run_is_refused_and_the_difference_named(data, tmp_path, change):
     task = load_data(config(data).data)
     train(config(data), task, tmp_path / "run", World())
@@ -112,12 +129,25 @@ def test_a_rollout_has_times(tmp_path):
     from sciops.operators.persistence import Config
 
     grid = Grid((Axis.uniform("x", 8, spacing="periodic"),))
-    schema = Schema((Variable("u", grid, time_varying=True),), (Boundary("x", "lower", "periodic"),))
+    schema = Schema(
+        (Variable("u", grid, time_varying=True),), (Boundary("x", "lower", "periodic"),)
+    )
     times = 0.5 * np.arange(4)
-    path = write_dataset(tmp_path / "w.hdf5", schema,
-                         {"u": np.random.default_rng(0).normal(size=(3, 4, 8))}, times=times)
-    task = load_data(validate(RunConfig, {"data": {"path": str(path), "valid": 0.3, "test": 0.3},
-                                          "operator": {"kind": "persistence"}}).data)
+    path = write_dataset(
+        tmp_path / "w.hdf5",
+        schema,
+        {"u": np.random.default_rng(0).normal(size=(3, 4, 8))},
+        times=times,
+    )
+    task = load_data(
+        validate(
+            RunConfig,
+            {
+                "data": {"path": str(path), "valid": 0.3, "test": 0.3},
+                "operator": {"kind": "persistence"},
+            },
+        ).data
+    )
     save(tmp_path / "model", Config().build(task.schema).fit(task.train))
     found = load(tmp_path / "model").predict(path, steps=3)
     np.testing.assert_allclose(found["time"], [2.0, 2.5, 3.0])
@@ -125,10 +155,15 @@ def test_a_rollout_has_times(tmp_path):
     np.testing.assert_allclose(found["u"].values, np.repeat(last[:, None], 3, 1), rtol=1e-6)
 
 
-@pytest.mark.parametrize(("file", "content", "error"), [
-    ("model.safetensors", b"\0" * 64, DataError), ("schema.json", b"{}", Exception),
-    ("config.yaml", b"operator: {kind: unet, widht: 3}", ConfigError),
-    ("config.yaml", b"operator: {kind: 'os:getcwd'}", ConfigError)])
+@pytest.mark.parametrize(
+    ("file", "content", "error"),
+    [
+        ("model.safetensors", b"\0" * 64, DataError),
+        ("schema.json", b"{}", Exception),
+        ("config.yaml", b"operator: {kind: unet, widht: 3}", ConfigError),
+        ("config.yaml", b"operator: {kind: 'os:getcwd'}", ConfigError),
+    ],
+)
 def test_a_damaged_or_hostile_model_is_refused(data, tmp_path, file, content, error):
     chosen = config(data)
     train(chosen, load_data(chosen.data), tmp_path / "run", World())

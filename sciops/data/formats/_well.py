@@ -98,13 +98,19 @@ def _axes(path: Path, file: h5py.File) -> dict[str, Axis]:
     for name in names:
         data = group[name]
         if data.ndim != 1:
-            raise DataError(path, f"dimensions/{name} must be one list of positions, got {data.shape}")
+            raise DataError(
+                path, f"dimensions/{name} must be one list of positions, got {data.shape}"
+            )
         unit = _optional(data, "unit")
         if "lower" in data.attrs:
             periodic = data.attrs.get("periodic")
             axes[name] = Axis(
-                name, data[()], float(data.attrs["lower"]), float(data.attrs["upper"]),
-                None if periodic is None else bool(periodic), unit,
+                name,
+                data[()],
+                float(data.attrs["lower"]),
+                float(data.attrs["upper"]),
+                None if periodic is None else bool(periodic),
+                unit,
             )
         else:
             axes[name] = Axis.through(name, data[()], unit=unit)
@@ -129,7 +135,9 @@ def _boundary(
         fields = tuple(texts(group.attrs.get("associated_fields")))
         value = group.attrs.get("value")
         if len(dims) != 1 or dims[0] not in axes:
-            notes.append(f"boundary condition {name!r} ({kind}) on {dims} is not on one side of the box")
+            notes.append(
+                f"boundary condition {name!r} ({kind}) on {dims} is not on one side of the box"
+            )
             continue
         for side in _sides(group, kind):
             found.append(
@@ -153,7 +161,9 @@ def _fields(path: Path, file: h5py.File, grid: Grid, n: int) -> Iterator[tuple[V
         names = texts(group.attrs.get("field_names")) if len(group) else []
         for name in names or list(group):
             if name not in group:
-                raise DataError(path, f"{group_name}/@field_names lists {name!r}, which is not there")
+                raise DataError(
+                    path, f"{group_name}/@field_names lists {name!r}, which is not there"
+                )
             yield _field(path, group[name], name, rank, grid, n)
 
 
@@ -209,9 +219,7 @@ def _params(
     return variables, values, provenance
 
 
-def _times(
-    path: Path, file: h5py.File, moving: bool
-) -> tuple[NDArray[np.float64] | None, int]:
+def _times(path: Path, file: h5py.File, moving: bool) -> tuple[NDArray[np.float64] | None, int]:
     if not moving:
         return None, 1
     if "time" not in file["dimensions"]:
@@ -241,7 +249,9 @@ def _optional(data: Any, name: str) -> str | None:
 
 def bc_type(kind: str) -> str:
     """The nearest of The Well's three types; the exact kind stands beside it."""
-    return {"periodic": "PERIODIC", "open": "OPEN", "outflow": "OPEN", "inflow": "OPEN"}.get(kind, "WALL")
+    return {"periodic": "PERIODIC", "open": "OPEN", "outflow": "OPEN", "inflow": "OPEN"}.get(
+        kind, "WALL"
+    )
 
 
 def write_file(
@@ -307,7 +317,9 @@ def _write_boundary(file: h5py.File, schema: Schema, grid: Grid, ours: bool) -> 
     for number, b in enumerate(schema.boundary):
         if b.kind == "periodic" and b.side == "upper":
             continue  # one group tells both sides
-        name = f"{b.axis}_{b.kind}" if b.kind == "periodic" else f"{b.axis}_{b.side}_{b.kind}_{number}"
+        name = (
+            f"{b.axis}_{b.kind}" if b.kind == "periodic" else f"{b.axis}_{b.side}_{b.kind}_{number}"
+        )
         one = group.create_group(name)
         one.attrs["associated_dims"] = np.array([b.axis], dtype=h5py.string_dtype())
         one.attrs["associated_fields"] = np.array(b.variables, dtype=h5py.string_dtype())
@@ -357,4 +369,3 @@ def _write_fields(
                 for key, value in (("unit", v.unit), ("location", v.location)):
                     if value is not None:
                         data.attrs[key] = value
-

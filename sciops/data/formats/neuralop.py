@@ -60,7 +60,9 @@ class Neuralop(Format):
             domain = grid
             if key == "y" and x.ndim == 2 and y.ndim == 3:  # Burgers: T frames are one target
                 axes = ("sample", "time_axis", *names)
-                domain = _grid({"time_axis": y.shape[1], **dict(zip(names, y.shape[2:], strict=True))})
+                domain = _grid(
+                    {"time_axis": y.shape[1], **dict(zip(names, y.shape[2:], strict=True))}
+                )
             components = (array.shape[1],) if "component" in axes else ()
             variables.append(Variable(name, domain, role, components=components))  # type: ignore[arg-type]
             arrays[name] = (_stored(path, key, array, axes),)
@@ -69,7 +71,13 @@ class Neuralop(Format):
         provenance = dict.fromkeys(values, "tensor of the file")
         schema = Schema(tuple(variables) + params, name=path.stem)
         return Layout(
-            schema, (part,), "neuralop", self.recognises(path) or "asked for", (NOTE,), {}, provenance
+            schema,
+            (part,),
+            "neuralop",
+            self.recognises(path) or "asked for",
+            (NOTE,),
+            {},
+            provenance,
         )
 
     def write_tiny(self, path: Path) -> Path:
@@ -93,7 +101,8 @@ def _spatial(path: Path, x: NDArray[Any]) -> tuple[str, ...]:
 def _grid(sizes: dict[str, int]) -> Grid:
     return Grid(
         tuple(
-            Axis.uniform("t", n, spacing="node") if name == "time_axis"
+            Axis.uniform("t", n, spacing="node")
+            if name == "time_axis"
             else Axis.uniform(name, n, spacing="left")
             for name, n in sizes.items()
         )

@@ -59,7 +59,9 @@ class PDEBench(Format):
             family = _family(file)
             if family is None:
                 raise DataError(path, f"not a PDEBench file; it holds {sorted(file)[:8]}")
-            build = {"Darcy": _darcy, "CFD": _cfd, "scalar 1-D": _scalar, "per-seed": _seeds}[family]
+            build = {"Darcy": _darcy, "CFD": _cfd, "scalar 1-D": _scalar, "per-seed": _seeds}[
+                family
+            ]
             return build(path, file, self.recognises(path) or "asked for")
 
     def write_tiny(self, path: Path) -> Path:
@@ -165,19 +167,16 @@ def _cfd(path: Path, file: h5py.File, reason: str) -> Layout:
         Variable("pressure", grid, location="cell", time_varying=True),
         Variable("velocity", grid, components=(dimension,), location="cell", time_varying=True),
     ]
-    boundary = tuple(
-        Boundary(a, side, kind)
-        for a in names
-        for side in SIDES
-        if kind is not None
-    )
+    boundary = tuple(Boundary(a, side, kind) for a in names for side in SIDES if kind is not None)
     return _evolving(path, file, reason, variables, arrays, boundary)
 
 
 def _darcy(path: Path, file: h5py.File, reason: str) -> Layout:
     nu, u = file["nu"], file["tensor"]
     if nu.ndim != 3 or u.ndim != 4 or u.shape[1] != 1:
-        raise DataError(path, f"expected nu (n, X, Y), tensor (n, 1, X, Y), got {nu.shape}, {u.shape}")
+        raise DataError(
+            path, f"expected nu (n, X, Y), tensor (n, 1, X, Y), got {nu.shape}, {u.shape}"
+        )
     grid = Grid(tuple(_axis(path, file, f"{a}-coordinate", a, None) for a in ("x", "y")))
     arrays = {
         "coefficient": (stored(path, nu, ("sample", "x", "y")),),
@@ -190,7 +189,9 @@ def _darcy(path: Path, file: h5py.File, reason: str) -> Layout:
         *(Variable(k, role="param") for k in values),
     )
     part = Part(str(path), len(nu), np.ones(len(nu), dtype=np.int64), arrays, None, values)
-    return Layout(Schema(variables, name=path.stem), (part,), "pdebench", reason, (), {}, provenance)
+    return Layout(
+        Schema(variables, name=path.stem), (part,), "pdebench", reason, (), {}, provenance
+    )
 
 
 def _seeds(path: Path, file: h5py.File, reason: str) -> Layout:
@@ -202,14 +203,18 @@ def _seeds(path: Path, file: h5py.File, reason: str) -> Layout:
     fields = SPECIES.get(width, tuple(f"u{k}" for k in range(width)) if width > 1 else ("u",))
     config = _config(path, first)
     values = {
-        k: float(v) for k, v in config.items()
+        k: float(v)
+        for k, v in config.items()
         if isinstance(v, (int, float)) and not isinstance(v, bool) and k in PHYSICAL
     }
     parts, notes = [], []
     for name in names:
         group = file[name]
         if group["data"].shape[1:] != first["data"].shape[1:]:
-            raise DataError(path, f"/{name}/data is {group['data'].shape}, /{names[0]}/data {first['data'].shape}")
+            raise DataError(
+                path,
+                f"/{name}/data is {group['data'].shape}, /{names[0]}/data {first['data'].shape}",
+            )
         frames = group["data"].shape[0]
         times, extra = _trim(path, group["grid/t"][()], frames)
         notes += extra

@@ -32,7 +32,9 @@ class TheWell(Format):
         if path.is_file():
             found = None if _well.is_ours(path) else "HDF5 with the groups dimensions and t?_fields"
             return found
-        return f"a folder data/{{{','.join(SUBSETS)}}} of {len(files)} HDF5 files of The Well's layout"
+        return (
+            f"a folder data/{{{','.join(SUBSETS)}}} of {len(files)} HDF5 files of The Well's layout"
+        )
 
     def layout(self, path: Path) -> Layout:
         """The layout of one file, or of all files of the data set."""
@@ -49,7 +51,9 @@ class TheWell(Format):
             (
                 Variable("height", grid, time_varying=True),
                 Variable("velocity", grid, components=(2,), time_varying=True),
-                Variable("strain", grid, components=(2, 2), symmetry="symmetric", time_varying=True),
+                Variable(
+                    "strain", grid, components=(2, 2), symmetry="symmetric", time_varying=True
+                ),
                 Variable("nu", role="param"),
             ),
             tuple(Boundary(a, "lower", "periodic") for a in grid.names),
@@ -60,7 +64,9 @@ class TheWell(Format):
         fields = {"height": h, "velocity": v, "strain": np.stack([v, v], axis=-1)}
         target = path / "tiny.hdf5"
         times = np.array([0.0, 0.5, 1.0])
-        _well.write_file(target, schema, fields, {"nu": np.array([0.1, 0.2])}, {}, times, ours=False)
+        _well.write_file(
+            target, schema, fields, {"nu": np.array([0.1, 0.2])}, {}, times, ours=False
+        )
         return target
 
 
