@@ -1,7 +1,8 @@
 r"""From results.csv and errors.nc to one row for each operator, data set, split and variable.
 
-median      mean over the seeds of (median over the samples)
+mean        mean over the seeds of (mean over the samples): the number that papers report
 seed_std    standard deviation over the seeds of the same, 1 / (S - 1)
+median      mean over the seeds of (median over the samples)
 q05, q95    5 and 95 % quantile over the samples of all seeds (mean over the lead times)
 """
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Row:
     """Summary of one operator on one variable of one split, by one metric.
 
-    `median`, `seed_std`, `mean`, `q05` and `q95` are in the unit of the metric; `lead` is 0 for
+    `mean`, `seed_std`, `median`, `q05` and `q95` are in the unit of the metric; `lead` is 0 for
     all lead times together; what is not known is NaN.
     """
 
@@ -36,9 +37,9 @@ class Row:
     variable: str
     metric: str
     lead: int
-    median: float
-    seed_std: float
     mean: float
+    seed_std: float
+    median: float
     q05: float
     q95: float
     n: float
@@ -82,8 +83,8 @@ def rows_of(suite: SuiteFolder) -> list[Row]:
             groups.index(row.group),
             row.metric != primary,
             metrics.index(row.metric),
-            math.isnan(row.median),
-            row.median,
+            math.isnan(row.mean),
+            row.mean,
         )
 
     return sorted(rows, key=order)
@@ -142,15 +143,15 @@ def _row(suite: SuiteFolder, results: list[Result]) -> Row:
     with np.errstate(invalid="ignore", over="ignore"):
         pooled = np.concatenate([e.mean(axis=1) for e in errors.values()] or [[math.nan]])
         q05, q95 = np.quantile(pooled, [0.05, 0.95])
-        medians = np.array([x.median for x in results])
+        over_samples = np.array([x.mean for x in results])
         means = {
             k: float(np.mean([getattr(x, k) for x in results]))
-            for k in ("mean", "n", "params", "ms_per_sample", "train_seconds", "peak_mb")
+            for k in ("median", "n", "params", "ms_per_sample", "train_seconds", "peak_mb")
         }
         return Row(
             r.operator, *group, r.metric, r.lead,
-            median=float(medians.mean()),
-            seed_std=float(medians.std(ddof=1)) if len(medians) > 1 else math.nan,
+            mean=float(over_samples.mean()),
+            seed_std=float(over_samples.std(ddof=1)) if len(results) > 1 else math.nan,
             q05=float(q05), q95=float(q95),
             seeds=len({x.seed for x in results}),
             baseline=suite.is_baseline(r.operator),
@@ -214,12 +215,12 @@ def print_summary(folder: str | Path, console: Console) -> None:
 
 
 def _cells(rows: list[Row]) -> list[list[str]]:
-    error = column_format([r.median for r in rows])
-    best = min((r.median for r in rows if math.isfinite(r.median)), default=None)
+    error = column_format([r.mean for r in rows])
+    best = min((r.mean for r in rows if math.isfinite(r.mean)), default=None)
     return [
         [
             f"({r.operator})" if r.baseline else r.operator,
-            error(r.median) + (" *" if r.median == best else "  "),
+            error(r.mean) + (" *" if r.mean == best else "  "),
             "" if math.isnan(r.seed_std) else error(r.seed_std),
             "" if math.isnan(r.q05) else f"{error(r.q05)}-{error(r.q95)}",
             *map(quantity, (r.params, r.ms_per_sample, r.train_seconds)),

@@ -182,7 +182,7 @@ def _results(suite: SuiteFolder, rows: Sequence[Row], looks: Looks) -> str:
         return NOT_KNOWN
     over_seeds = "averaged over the seeds (± their standard deviation). "
     explained = (
-        f'<p class="soft">Error: {esc(short(primary))}, the median over the test samples, '
+        f'<p class="soft">Error: {esc(short(primary))}, the mean over the test samples, '
         + (over_seeds if any(r.seeds > 1 for r in rows) else "one seed. ")
         + "5–95 %: quantiles over the samples of all seeds. Bold: smallest error. "
         "A click on a column sorts by it.</p>"
@@ -203,7 +203,7 @@ def _results(suite: SuiteFolder, rows: Sequence[Row], looks: Looks) -> str:
 def _main_table(group: Sequence[str], rows: Sequence[Row], primary: str, looks: Looks) -> str:
     """Error with its spread, and what it costs."""
     column = [r for r in rows if r.metric == primary]
-    text = column_format(r.median for r in column)
+    text = column_format(r.mean for r in column)
     lines = [
         [
             _name(row, looks),
@@ -224,7 +224,7 @@ def _metrics_table(group: Sequence[str], rows: Sequence[Row], looks: Looks) -> s
     """One column a metric."""
     metrics = list(dict.fromkeys(r.metric for r in rows))
     columns = {m: [r for r in rows if r.metric == m] for m in metrics}
-    formats = {m: column_format(r.median for r in columns[m]) for m in metrics}
+    formats = {m: column_format(r.mean for r in columns[m]) for m in metrics}
     lines = []
     for operator, row in {r.operator: r for r in reversed(rows)}.items():
         cells = [_name(row, looks)]
@@ -244,11 +244,11 @@ def _name(row: Row, looks: Looks) -> Cell:
 
 
 def _error(row: Row, column: Sequence[Row], text: Callable[[float], str]) -> Cell:
-    """The median with its deviation over the seeds; bold where it is the smallest."""
-    best = min((r.median for r in column if math.isfinite(r.median)), default=None)
-    kind = "best" if row.median == best else "" if math.isfinite(row.median) else "bad"
+    """The mean with its deviation over the seeds; bold where it is the smallest."""
+    best = min((r.mean for r in column if math.isfinite(r.mean)), default=None)
+    kind = "best" if row.mean == best else "" if math.isfinite(row.mean) else "bad"
     pm = "" if math.isnan(row.seed_std) else f' <span class="pm">± {text(row.seed_std)}</span>'
-    return Cell(text(row.median) + pm, row.median, kind)
+    return Cell(text(row.mean) + pm, row.mean, kind)
 
 
 def _number(value: float) -> Cell:

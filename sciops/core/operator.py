@@ -163,7 +163,7 @@ class Operator(nn.Module, ABC):
     def evaluate(self, a: Tensor, params: Tensor, at: At) -> Tensor:
         """The map on normalised numbers: a (B, C, *N), params (B, P) -> (B, C', *shape of `at`)."""
 
-    def prepare(self, train: TrainingData) -> None:  # noqa: B027 - most operators learn by gradient
+    def prepare(self, train: TrainingData) -> None:
         """Take what the operator needs beyond the channel statistics from the training part."""
 
     def fit(self, train: TrainingData) -> Self:
@@ -252,7 +252,7 @@ class Operator(nn.Module, ABC):
         return [r.upper - r.lower if r.periodic else None for r in self._axes]
 
     def sample_input(self, v: Tensor, at: At) -> Tensor:
-        """A field v (B, C, *N) on the input's grid, at the asked points, by linear interpolation."""
+        """A field v (B, C, *N) on the input's grid at the asked points, by linear interpolation."""
         if at is None:
             return v
         if not self._axes:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there (temporary name, flush to disk, rename), and their checksums."""
+"""Files that are whole or not there (temporary name, flush, rename), and their checksums."""
 
 from __future__ import annotations
 
