@@ -65,14 +65,14 @@ class Axis:
     -----
     With L = upper - lower the spacings that are recognised (`Axis.spacing`) are
 
-    ==========  ==============================  ===================
-    cell        x_i = lower + (i + 1/2) h       h = L / n
-    node        x_i = lower + i h               h = L / (n - 1)
-    periodic    x_i = lower + i h               h = L / n
-    left        as periodic, of an axis that is not
-    interior    x_i = lower + (i + 1) h         h = L / (n + 1)
-    graded      anything else
-    ==========  ==============================  ===================
+    ========  =========================  ================================
+    cell      x_i = lower + (i + 1/2) h  h = L / n
+    node      x_i = lower + i h          h = L / (n - 1)
+    periodic  x_i = lower + i h          h = L / n, the axis is periodic
+    left      x_i = lower + i h          h = L / n, the axis is not
+    interior  x_i = lower + (i + 1) h    h = L / (n + 1)
+    graded    anything else
+    ========  =========================  ================================
     """
 
     name: str

@@ -21,6 +21,7 @@ from sciops.core.errors import ConfigError, DataError
 from sciops.core.operator import Operator, rollout
 from sciops.core.schema import Schema
 from sciops.data.files import replacing, write_text
+from sciops.data.layout import Layout
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -128,14 +129,14 @@ class Trained:
         self.schema = operator.schema
 
     def predict(
-        self, dataset: xr.Dataset | str | Path, steps: int = 1, batch_size: int = 32
+        self, dataset: xr.Dataset | Layout | str | Path, steps: int = 1, batch_size: int = 32
     ) -> xr.Dataset:
         """The targets for every sample of a data set.
 
         Parameters
         ----------
         dataset
-            Labelled data, or a path to open; holds the inputs and parameters of `schema` under
+            Labelled data, a layout, or a path to open; holds the inputs and parameters of `schema` under
             their names.  Its grid may be another than that of the training data.  Of variables
             with a time dimension the newest frames are the start.
         steps
@@ -154,10 +155,12 @@ class Trained:
             If a variable is missing or has other dimensions.
         """
         from sciops.data.labelled import input_array, labelled, param_array
-        from sciops.data.xarray_backend import open_dataset
+        from sciops.data.xarray_backend import as_dataset, open_dataset
 
         if isinstance(dataset, (str, Path)):
             dataset = open_dataset(dataset)
+        elif isinstance(dataset, Layout):
+            dataset = as_dataset(dataset)
         inputs, domain = input_array(dataset, self.schema)
         if not np.isfinite(inputs).all():
             raise DataError("data set", "the inputs hold NaN or infinite values")
