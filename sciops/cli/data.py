@@ -88,6 +88,7 @@ def generate(
     from sciops.cli._console import bar, console
     from sciops.core import resolve
     from sciops.core.config import override, validate
+    from sciops.data.task import write_sidecars
     from sciops.problems._generate import generate as run
 
     cls = resolve.find("problems", problem)
@@ -108,6 +109,8 @@ def generate(
             overwrite=overwrite,
         )
     seconds = time.perf_counter() - started
+    if samples >= 10:
+        write_sidecars(path, {"train": 0.8, "valid": 0.1, "test": 0.1}, seed=0)
     size = Path(path).stat().st_size / 1e6
     console.print(
         f"{path}: {samples} samples in {seconds:.1f} s "

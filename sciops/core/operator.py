@@ -91,6 +91,8 @@ class Operator(nn.Module, ABC):
 
     Attributes
     ----------
+    input_shape
+        (*N), or (M,), of the inputs of the training part.
     carried
         Per target channel the input channel to which its change is added; () for predict: value.
     breaks
@@ -103,7 +105,7 @@ class Operator(nn.Module, ABC):
         super().__init__()
         self.config = config
         self.schema = schema
-        self._input_shape = schema.input_domain.shape
+        self.input_shape = schema.input_domain.shape
         self._axes = _axis_rules(schema.input_domain)
         self.carried = _carried_channels(schema) if config.predict == "increment" else ()
         sizes = {
@@ -268,7 +270,7 @@ class Operator(nn.Module, ABC):
 
     def _checked(self, a: Tensor, params: Tensor | None) -> Tensor:
         n_channels, n_params = self.input_mean.shape[0], self.param_mean.shape[0]
-        dimension = len(self._input_shape)
+        dimension = len(self.input_shape)
         if a.ndim != dimension + 2 or a.shape[1] != n_channels:
             raise ShapeError(
                 f"expected an input (B, {n_channels}, and {dimension} grid sizes), "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from sciops.core.errors import ConfigError, DataError, NotFound, did_you_mean
 from sciops.core.schema import Schema
 from sciops.data.files import checksum, sidecar
 from sciops.data.layout import Layout
+from sciops.data.normalise import write_statistics
 from sciops.data.open import open_layout
 from sciops.data.split import Split, split_of_format, split_samples
 from sciops.data.windows import Window, Windows
@@ -82,6 +84,27 @@ def load(config: DataConfig) -> TaskData:
     for windows in (valid, *tests.values()):
         windows.check_finite()
     return TaskData(train, valid, tests, split, checksums)
+
+
+def write_sidecars(path: str | Path, shares: Mapping[str, float], seed: int) -> Split:
+    """Write ``splits.json`` and, fitted on its part ``train``, ``stats.json`` beside a data set.
+
+    Parameters
+    ----------
+    path
+        A data set of sciops.
+    shares
+        Part name -> share of the trajectories.
+    seed
+        Of the split.
+    """
+    path = Path(path)
+    layout = open_layout(path)
+    split = split_samples(layout.n_samples, shares, seed)
+    windows = Windows(layout, split.parts["train"])
+    write_statistics(sidecar(path, "stats"), windows.statistics(), split.hash)
+    split.write(sidecar(path, "splits"))
+    return split
 
 
 def _inside(root: Path, file: str | None) -> Path:

@@ -54,6 +54,15 @@ def test_from_the_equation_to_a_prediction(sciops, tmp_path):
         assert part in text
     tree = json.loads(sciops("data", "inspect", "darcy.hdf5", "--here", "--json"))
     assert tree["samples"] == 12
+    kinds = ("manifest", "splits", "stats")
+    beside = {k: json.loads((tmp_path / f"darcy.{k}.json").read_text()) for k in kinds}
+    assert beside["stats"]["fitted_on"] == beside["splits"]["hash"]
+    assert {k: len(v) for k, v in beside["splits"]["parts"].items()} == {
+        "train": 10,
+        "valid": 1,
+        "test": 1,
+    }
+    assert set(beside["manifest"]["arrays"]) == {"coefficient", "solution"}
     assert json.loads(tree["attributes"]["recipe"])["problem"]["alpha"] == 2.5
 
     (tmp_path / "run.yaml").write_text(RUN)
