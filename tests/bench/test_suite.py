@@ -84,29 +84,24 @@ def test_a_job_that_fails_does_not_stop_the_others(folder):
 
     sys.path.insert(0, str(folder))
     try:
-        text = SUITE.replace(
-            "{operator: {kind: persistence}, seeds: [0]}",
-            "{operator: {kind: 'faulty:Config'}, seeds: [0]}",
-        )
-        (folder / "toy.yaml").write_text(text)
-        jobs, data, statuses, _ = run(folder, "seeds=[0]")
+        faulty = "{operator: {kind: 'faulty:Config'}, seeds: [0]}"
+        good = "{operator: {kind: persistence}, seeds: [0]}"
+        jobs, data, statuses, _ = run(folder, f"operators={{faulty: {faulty}, good: {good}}}")
     finally:
         sys.path.remove(str(folder))
-    assert statuses == {"persistence-seed0": "failed", "unet-seed0": "finished"}
-    assert (
-        "this operator is faulty"
-        in (folder / "out" / "persistence-seed0" / "error.txt").read_text()
-    )
+    assert statuses == {"faulty-seed0": "failed", "good-seed0": "finished"}
+    assert "this operator is faulty" in (folder / "out" / "faulty-seed0" / "error.txt").read_text()
     with open(folder / "out" / "results.csv") as file:
         status = {r["operator"]: r["status"] for r in csv.DictReader(file)}
-    assert status == {"persistence": "failed", "unet": "finished"}
-    assert state(folder / "out", jobs[0], data["persistence-seed0"]) == "new"
+    assert status == {"faulty": "failed", "good": "finished"}
+    assert state(folder / "out", jobs[0], data["faulty-seed0"]) == "new"
 
 
 def test_other_settings_in_the_same_folder_are_refused(folder):
-    run(folder, "seeds=[0]")
+    alone = "operators={persistence: {operator: {kind: persistence}, seeds: [0]}}"
+    run(folder, alone)
     with pytest.raises(ResumeError, match="other settings"):
-        run(folder, "seeds=[0]", "training.epochs=2")
+        run(folder, alone, "training.epochs=2")
 
 
 def test_data_sets_the_path_alone(folder):
