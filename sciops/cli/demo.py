@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-SAMPLES, RESOLUTION, SEED = 800, 32, 0
+SAMPLES, RESOLUTION, SEED = 600, 32, 0
 
 
 def demo(

@@ -30,6 +30,8 @@ def bracket(
     if uniform:
         step = (x[-1] - x[0]) / (n - 1) if n > 1 else torch.ones_like(x[0])
         j = torch.floor((at - x[0]) / step).to(torch.int64)
+    elif torch.compiler.is_compiling():  # the same in comparisons, which ONNX knows
+        j = (at[:, None] >= x).sum(1) - 1
     else:
         j = torch.searchsorted(x, at.detach().contiguous(), right=True) - 1
     if period is None:
@@ -38,7 +40,7 @@ def bracket(
         right = x[upper]
     else:
         j = j.clamp(0, n - 1)
-        upper = torch.remainder(j + 1, n)
+        upper = torch.where(j + 1 < n, j + 1, 0)
         right = torch.where(j + 1 < n, x[upper], x[0] + period)
     width = right - x[j]
     w = torch.where(width > 0, (at - x[j]) / torch.where(width > 0, width, 1.0), 0.0)

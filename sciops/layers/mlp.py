@@ -1,0 +1,77 @@
+r"""Multilayer perceptrons, on vectors and on the channels of a field.
+
+    x_0 = x,   x_{l+1} = gelu(W_l x_l + b_l),   l = 0 .. L-2,   y = W_{L-1} x_{L-1} + b_{L-1}
+
+GELU is smooth, so that forward-mode derivatives and second derivatives exist everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sciops.core.errors import ConfigError, ShapeError
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron on the last dimension.
+
+    Parameters
+    ----------
+    sizes
+        (c_0, .., c_L): width of the input, of each hidden layer, of the output; at least two.
+
+    Notes
+    -----
+    Shapes: x (.., c_0) -> (.., c_L).
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ConfigError(f"an MLP needs at least two positive sizes, got {tuple(sizes)}")
+        self.linears = nn.ModuleList(
+            nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (.., c_0) -> (.., c_L)."""
+        *hidden, last = self.linears
+        for linear in hidden:
+            x = F.gelu(linear(x))
+        return last(x)
+
+
+class ChannelMLP(nn.Module):
+    """The same perceptron at every point of a field, on any number of axes.
+
+    Parameters
+    ----------
+    sizes
+        (c_0, .., c_L): channels of the input, of each hidden layer, of the output.
+
+    Notes
+    -----
+    Shapes: x (B, c_0, *N) -> (B, c_L, *N).
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        if len(sizes) < 2 or min(sizes) < 1:
+            raise ConfigError(f"an MLP needs at least two positive sizes, got {tuple(sizes)}")
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(a, b, kernel_size=1) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, c_0, *N) -> (B, c_L, *N)."""
+        if x.ndim < 3:
+            raise ShapeError(f"expected a field (B, C, *N), got {tuple(x.shape)}")
+        shape = x.shape[2:]
+        x = x.flatten(2)  # (B, c_0, prod N)
+        *hidden, last = self.convolutions
+        for convolution in hidden:
+            x = F.gelu(convolution(x))
+        return last(x).unflatten(2, shape)  # (B, c_L, *N)
