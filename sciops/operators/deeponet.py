@@ -44,7 +44,7 @@ class MLPBranch(Settings):
     """A perceptron on all sensor values at once; takes grids and scattered points."""
 
     kind: Literal["mlp"] = "mlp"
-    width: PositiveInt = 128  # of the hidden layers
+    width: PositiveInt = 256  # of the hidden layers
     depth: PositiveInt = 2  # hidden layers
 
 
@@ -52,7 +52,7 @@ class ConvBranch(Settings):
     """Convolutions that halve the grid, then one hidden layer; takes grids only."""
 
     kind: Literal["conv"] = "conv"
-    width: PositiveInt = 16  # channels after the first halving, doubled by each further one
+    width: PositiveInt = 32  # channels after the first halving, doubled by each further one
     levels: PositiveInt = 2  # halvings
     hidden: PositiveInt = 128  # width of the layer after them
 

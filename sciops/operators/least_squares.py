@@ -87,8 +87,11 @@ class LeastSquares(Operator):
 
         weights = _ridge_weights(features(), count, self.config.ridge)
         for name, value in (
-            ("centre", centre), ("basis", basis), ("params_centre", params_centre),
-            ("weights", weights), ("offset", offset),
+            ("centre", centre),
+            ("basis", basis),
+            ("params_centre", params_centre),
+            ("weights", weights),
+            ("offset", offset),
         ):
             getattr(self, name).copy_(value)
 

@@ -44,5 +44,6 @@ class Mean(Operator):
 
     def evaluate(self, a: Tensor, params: Tensor, at: At) -> Tensor:
         """(B, C, *N) -> (B, C', *shape of `at`), the same for every sample."""
-        v = self.target(self.field[None], self.places(a, at, self.input_coordinates(a)))  # (1, C', ..)
+        places = self.places(a, at, self.input_coordinates(a))
+        v = self.target(self.field[None], places)  # (1, C', ..)
         return v.expand(a.shape[0], *v.shape[1:])

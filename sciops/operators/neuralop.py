@@ -81,7 +81,7 @@ class NeuralOp(Operator):
         return self.sample_input(self.model(a), at)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NeuralOp:
-        """Casts and moves see a complex weight as pairs of real numbers, so .double() reaches it."""
+        """Casts and moves see a complex weight as pairs of real numbers; .double() reaches it."""
 
         def through_pairs(t: Tensor) -> Tensor:
             return torch.view_as_complex(fn(torch.view_as_real(t))) if t.is_complex() else fn(t)

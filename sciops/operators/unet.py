@@ -40,7 +40,7 @@ class Config(OperatorConfig):
 
     width: Annotated[int, Field(ge=4)] = 16  # channels on the finest grid
     levels: NonNegativeInt = 3  # times that the grid is halved
-    growth: Annotated[float, Field(ge=1, le=2)] = 2.0  # channels of a grid, times those of the finer
+    growth: Annotated[float, Field(ge=1, le=2)] = 1.5  # channels of a grid over the finer one's
     padding: Literal["zeros", "replicate"] = "zeros"  # beyond the sides that are not periodic
     coordinates: bool = True  # a channel with the position, in [-1, 1], along each walled axis
     head: PositiveInt = 64  # hidden channels of the last, pointwise map
@@ -161,6 +161,4 @@ def group_norm(channels: int) -> nn.GroupNorm:
 
 def padding_of(schema: Schema, grid: Grid, otherwise: Side) -> tuple[Side, ...]:
     """The padding of each axis: around on periodic axes, `otherwise` on the others."""
-    return tuple(
-        "periodic" if is_periodic(schema, axis.name) else otherwise for axis in grid.axes
-    )
+    return tuple("periodic" if is_periodic(schema, axis.name) else otherwise for axis in grid.axes)

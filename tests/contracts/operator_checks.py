@@ -29,6 +29,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sciops.core.errors import ShapeError
@@ -113,23 +114,22 @@ class TinyData:
         self.mask = torch.ones(n, 1, 1, *targets, dtype=torch.bool)
 
     def statistics(self) -> Mapping[str, Statistics]:
-        """Mean and std of each variable, and of its change where it is fed back."""
-        found: dict[str, Statistics] = {}
+        """Of each variable, in whatever role, and of its change where it is fed back."""
+        moments = {v.name: Moments(v.width) for v in self.schema.variables}
         channels = self.schema.channel_slices("inputs")
         for v in self.schema.inputs:
-            found[v.name] = _statistics(self.inputs[:, channels[v.name]], v)
+            moments[v.name].update(_rows(self.inputs[:, channels[v.name]], v))
         for p, v in enumerate(self.schema.params):
-            found[v.name] = _statistics(self.params[:, p, None], v)
+            moments[v.name].update(_rows(self.params[:, p, None], v))
         outputs, source = self.schema.channel_slices("targets"), dict(self.schema.feedback)
         for v in self.schema.targets:
             y = self.targets[:, 0, outputs[v.name]]
-            found[v.name] = _statistics(y, v)
+            moments[v.name].update(_rows(y, v))
             if v.name in source:
                 stop = channels[source[v.name]].stop
-                found[f"{v.name}.increment"] = _statistics(
-                    y - self.inputs[:, stop - v.width : stop], v
-                )
-        return found
+                change = moments[f"{v.name}.increment"] = Moments(v.width)
+                change.update(_rows(y - self.inputs[:, stop - v.width : stop], v))
+        return {name: m.result() for name, m in moments.items()}
 
     def batches(self, size: int) -> Iterator[Sample]:
         """All samples, `size` at a time."""
@@ -145,11 +145,9 @@ class TinyData:
             }
 
 
-def _statistics(values: Tensor, variable: Variable) -> Statistics:
-    """Per component, over samples, frames and points, of (n, frames * width, *N)."""
-    moments = Moments(variable.width)
-    moments.update(values.unflatten(1, (-1, variable.width)).movedim(2, -1).flatten(0, -2).numpy())
-    return moments.result()
+def _rows(values: Tensor, variable: Variable) -> NDArray[Any]:
+    """(n, frames * width, *N) as rows of components: (n * frames * prod N, width)."""
+    return values.unflatten(1, (-1, variable.width)).movedim(2, -1).flatten(0, -2).numpy()
 
 
 def example(schema: Schema, n: int, seed: int = 1, grow: int = 0) -> tuple[Tensor, Tensor | None]:
@@ -194,7 +192,7 @@ def check_real_parameters(config: OperatorConfig, schema: Schema) -> None:
 
 
 def check_asked_points(config: OperatorConfig, schema: Schema) -> None:
-    """The output lies on the points that are asked for, and does not depend on how they are said."""
+    """The output lies on the points that are asked for, however they are asked for."""
     operator = fitted(config, schema)
     a, params = example(schema, 3)
     y = operator(a, params, operator.at_targets(schema))
@@ -238,7 +236,7 @@ def check_gradients(config: OperatorConfig, schema: Schema) -> None:
     operator = fitted(config, schema).train()
     for name, g in _gradients(operator, schema, *example(schema, 3)).items():
         assert g is not None, f"{name} has no gradient"
-        assert torch.isfinite(torch.view_as_real(g) if g.is_complex() else g).all(), name
+        assert torch.isfinite(_real(g)).all(), name
         assert g.abs().max() > 0, f"the gradient of {name} is zero"
 
 
@@ -253,6 +251,11 @@ def _gradients(
     if loss.requires_grad:
         loss.backward()
     return {name: p.grad for name, p in inner.named_parameters()}
+
+
+def _real(t: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones."""
+    return torch.view_as_real(t) if t.is_complex() else t
 
 
 def check_double(config: OperatorConfig, schema: Schema) -> None:
@@ -286,7 +289,7 @@ def check_autocast(config: OperatorConfig, schema: Schema) -> None:
     off = ((low.float() - y).norm() / y.norm()).item()
     assert off < 0.1, f"off by {off:.3f} under autocast"
     for name, g in gradients.items():
-        assert g is not None and torch.isfinite(torch.view_as_real(g) if g.is_complex() else g).all(), name
+        assert g is not None and torch.isfinite(_real(g)).all(), name
 
 
 def check_safetensors(config: OperatorConfig, schema: Schema) -> None:
@@ -469,7 +472,8 @@ def check_gpu(config: OperatorConfig, schema: Schema) -> None:
     operator = fitted(config, schema)
     a, params = example(schema, 2)
     y = operator(a, params, operator.at_targets(schema))
-    gradients = {k: g.clone() for k, g in _gradients(operator, schema, a, params).items() if g is not None}
+    found = _gradients(operator, schema, a, params)
+    gradients = {name: g.clone() for name, g in found.items() if g is not None}
     operator.zero_grad()
     operator.cuda()
     p = None if params is None else params.cuda()
@@ -478,8 +482,7 @@ def check_gpu(config: OperatorConfig, schema: Schema) -> None:
     close(got.cpu(), y, 1e-3)
     for name, g in _gradients(operator, schema, a.cuda(), p).items():
         assert g is not None, name
-        close(torch.view_as_real(g.cpu()) if g.is_complex() else g.cpu(),
-              torch.view_as_real(gradients[name]) if g.is_complex() else gradients[name], 5e-3)
+        close(_real(g.cpu()), _real(gradients[name]), 5e-3)
 
 
 # --------------------------------------------------------------------------- two processes
@@ -533,9 +536,7 @@ def _worker(rank: int, folder: str, cases: list[tuple[OperatorConfig, Schema]]) 
     dist.destroy_process_group()
 
 
-def _equal_to_one_process(
-    config: OperatorConfig, schema: Schema, strategy: str, rank: int
-) -> None:
+def _equal_to_one_process(config: OperatorConfig, schema: Schema, strategy: str, rank: int) -> None:
     """Gradients of the halves of a batch, averaged, and the output after one step with them."""
     alone = fitted(config, schema).train()
     wrapped: nn.Module = copy.deepcopy(alone)
