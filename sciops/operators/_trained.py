@@ -136,9 +136,9 @@ class Trained:
         Parameters
         ----------
         dataset
-            Labelled data, a layout, or a path to open; holds the inputs and parameters of `schema` under
-            their names.  Its grid may be another than that of the training data.  Of variables
-            with a time dimension the newest frames are the start.
+            Labelled data, a layout, or a path to open; holds the inputs and parameters of `schema`
+            under their names.  Its grid may be another than that of the training data.  Of
+            variables with a time dimension the newest frames are the start.
         steps
             Frames to predict, each from the ones before.
         batch_size

@@ -65,7 +65,8 @@ class Rows(Format):
         values = np.loadtxt(path, ndmin=2)
         grid = Grid((Axis.uniform("x", values.shape[1]),))
         schema = Schema((Variable("a", grid, "input"), Variable("u", grid, "target")), name="rows")
-        stored = Stored(str(path), "memory", "rows", ("sample", "x"), values.shape, "<f8", array=values)
+        axes = ("sample", "x")
+        stored = Stored(str(path), "memory", "rows", axes, values.shape, "<f8", array=values)
         part = Part(str(path), len(values), np.ones(len(values), dtype=np.int64),
                     {"a": (stored,), "u": (stored,)})
         return Layout(schema, (part,), "rows", "asked for")

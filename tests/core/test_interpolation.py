@@ -1,4 +1,4 @@
-"""Multilinear interpolation: exact for linear functions and at grid points, second order, periodic."""
+"""Multilinear interpolation: exact for linear functions, second order, periodic."""
 
 from __future__ import annotations
 
