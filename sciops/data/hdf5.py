@@ -32,27 +32,37 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
         yield file
 
 
+def identity(path: str) -> tuple[str | int, ...]:
+    """What distinguishes a file from another that later stands under the same path."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        raise DataError(path, "no such file") from None
+    return os.getpid(), os.path.abspath(path), found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def handle(path: str) -> h5py.File:
     """An open read-only handle of this process and thread, from a bounded cache."""
-    cache: OrderedDict[tuple[int, str], h5py.File] | None = getattr(_local, "handles", None)
+    cache: OrderedDict[tuple[str | int, ...], h5py.File] | None
+    cache = getattr(_local, "handles", None)
     if cache is None:
         cache = _local.handles = OrderedDict()
-    key = (os.getpid(), path)
+    key = identity(path)
     if key in cache:
         cache.move_to_end(key)
         return cache[key]
     cache[key] = _open(path)
     while len(cache) > MAX_HANDLES:
-        (pid, _), oldest = cache.popitem(last=False)
-        if pid == os.getpid():
-            oldest.close()
+        oldest, file = cache.popitem(last=False)
+        if oldest[0] == os.getpid():
+            file.close()
     return cache[key]
 
 
 def close_all() -> None:
     """Close the handles of this thread."""
-    for (pid, _), file in getattr(_local, "handles", {}).items():
-        if pid == os.getpid():
+    for key, file in getattr(_local, "handles", {}).items():
+        if key[0] == os.getpid():
             file.close()
     _local.handles = OrderedDict()
 

@@ -9,7 +9,6 @@ memory map, everything else through handles that are opened where they are used.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from sciops.core.schema import Variable
 from sciops.data import hdf5
 from sciops.data.layout import COMPONENTS, Layout, Stored
 
-_maps: dict[tuple[int, str, str], Any] = {}  # (process, path, key) -> array-like
+_maps: dict[tuple[str | int, ...], Any] = {}  # (identity of the file, key) -> array-like
 MAX_MAPS = 256
 
 
@@ -102,7 +101,7 @@ def source(stored: Stored) -> Any:
         return stored.array
     if stored.container == "hdf5" and stored.offset is None:
         return hdf5.handle(stored.path)[stored.key]
-    key = (os.getpid(), stored.path, stored.key)
+    key = (*hdf5.identity(stored.path), stored.key)
     if key not in _maps:
         while len(_maps) >= MAX_MAPS:
             _maps.pop(next(iter(_maps)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from contracts.operator_checks import SCHEMAS, TinyData
@@ -10,6 +11,7 @@ from sciops.core.config import validate
 from sciops.core.errors import ConfigError, SchemaError, ShapeError
 from sciops.core.operator import rollout
 from sciops.operators import mean, persistence
+from sciops.operators._domains import Coordinates
 
 STEPPING, DARCY, HISTORY = (SCHEMAS[n] for n in ("stepping_1d", "darcy_2d", "history"))
 
@@ -69,6 +71,13 @@ def test_the_mean_on_points_is_that_of_the_nearest():
     y = operator(train.inputs, at=places[[3, 7]] + 1e-4)
     expected = train.targets[:, 0].mean(0)[:, [3, 7]].expand_as(y)
     torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_coordinates_are_exact_in_float64():
+    x = np.random.default_rng(0).uniform(-1e3, 1e3, 50)
+    places = Coordinates(x).double()(torch.zeros(1, dtype=torch.float64))
+    assert np.abs(places.numpy() - x).max() < 1e-10
+    assert Coordinates(x)(torch.zeros(1)).dtype == torch.float32
 
 
 def test_persistence_gives_the_newest_frame_bit_by_bit():

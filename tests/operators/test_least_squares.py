@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sciops.core.config import validate
 from sciops.core.errors import ConfigError, ShapeError
-from sciops.operators.least_squares import Config, LeastSquares
+from sciops.operators.least_squares import Config, LeastSquares, _gcv
 
 STEPPING, DARCY = SCHEMAS["stepping_1d"], SCHEMAS["darcy_2d"]
 
@@ -42,6 +42,28 @@ def test_a_linear_map_comes_back(ridge, predict_what):
     twice = operator(2 * test.inputs, p) - operator(zero, p)
     torch.testing.assert_close(twice, 2 * (operator(test.inputs, p) - operator(zero, p)),
                                rtol=0, atol=2e-3)  # fmt: skip
+
+
+def test_parameters_need_no_normalisation():
+    train = linear_data(STEPPING, 60)
+    train.params = train.params + 100.0
+    operator = Config(normalise=False).build(STEPPING).fit(train)
+    torch.testing.assert_close(predict(operator, train), train.targets[:, 0], rtol=0, atol=2e-2)
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 0.1, 3.0])
+def test_the_score_is_that_of_the_hat_matrix(ridge):
+    """GCV = n |(I - H) v|^2 / tr(I - H)^2 with the constant among what H fits."""
+    generator = torch.Generator().manual_seed(0)
+    h, v = (torch.randn(15, m, generator=generator).double() for m in (4, 3))
+    h, v = h - h.mean(0), v - v.mean(0)
+    hat = h @ torch.linalg.inv(h.T @ h + ridge * torch.eye(4)) @ h.T + 1.0 / 15
+    residual = v - hat @ v
+    expected = 15 * residual.square().sum() / (15 - hat.trace()) ** 2
+    values, vectors = torch.linalg.eigh(h.T @ h)
+    energy = (vectors.T @ (h.T @ v)).square().sum(1)
+    score = _gcv(values, energy, v.square().sum(), 15, torch.tensor(ridge))
+    torch.testing.assert_close(score, expected)
 
 
 def test_residuals_are_orthogonal_to_the_components_and_the_constant():

@@ -40,6 +40,8 @@ def test_a_wall_is_felt_and_a_periodic_boundary_of_the_schema_wraps():
     around = fitted(
         Config(levels=0), task(axis, boundary=tuple(Boundary("x", s, "periodic") for s in ends))
     )
+    half = Config(levels=0).build(task(axis, boundary=(Boundary("x", "lower", "periodic"),)))
+    assert half.sides == ("zeros",)  # one side alone is no period
     a = torch.randn(2, 1, 16)
     assert around.sides == ("periodic",) and walled.sides == ("zeros",)
     torch.testing.assert_close(around(a.roll(3, 2)), around(a).roll(3, 2), rtol=1e-3, atol=1e-4)
