@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -138,8 +139,37 @@ def add_gallery(app: Any, name: str, source: list[str]) -> None:
         source[0] += "\n```{toctree}\n:caption: Examples\n\nauto_examples/index\n```\n"
 
 
+def add_contracts(app: Any, name: str, source: list[str]) -> None:
+    """The table of operators and contracts, from what the operators themselves declare."""
+    if name != "operators":
+        return
+    from sciops.core import resolve
+    from sciops.core.operator import CONTRACTS, Operator
+
+    breaks = {}
+    for operator in resolve.names("operators"):
+        module = importlib.import_module(resolve.find("operators", operator).__module__)
+        (cls,) = (
+            c
+            for c in vars(module).values()
+            if inspect.isclass(c) and issubclass(c, Operator) and c.__module__ == module.__name__
+        )
+        breaks[operator] = cls.breaks
+    rows = [f"| contract | {' | '.join(breaks)} |", "|---" * (1 + len(breaks)) + "|"]
+    for contract, text in CONTRACTS.items():
+        marks = ["no" if contract in broken else "yes" for broken in breaks.values()]
+        rows.append(f"| {text} | {' | '.join(marks)} |")
+    reasons = [
+        f"- `{operator}`, {CONTRACTS[contract]}: {reason}."
+        for operator, broken in breaks.items()
+        for contract, reason in broken.items()
+    ]
+    source[0] += "\n" + "\n".join(rows) + "\n\n" + "\n".join(reasons) + "\n"
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("source-read", add_contracts)
     app.connect("autodoc-process-docstring", process_docstring, priority=100)  # before napoleon
     if HAS_EXAMPLES:
         app.connect("source-read", add_gallery)

@@ -109,9 +109,12 @@ def _head(suite: SuiteFolder, rows: Sequence[Row]) -> str:
     """What was run: numbers of runs, data, splits, machine, versions."""
     runs = [job.info for job in suite.jobs if job.info]
     seeds = {job.seed for job in suite.jobs}
-    counts = [
-        f"{len(suite.operators)} operators", f"{len(seeds)} seeds", f"{len(suite.jobs)} runs",
-    ]  # fmt: skip
+    numbers = {
+        "operator": len(suite.operators),
+        "seed": len(seeds),
+        "run": len(suite.jobs),
+    }
+    counts = [f"{n} {what}{'s' * (n != 1)}" for what, n in numbers.items()]
     not_done = [job for job in suite.jobs if job.status != "finished"]
     counts += [f"{len(not_done)} of them not finished"] if not_done else []
     entries = [

@@ -59,10 +59,8 @@ def to_axes(
         raise ShapeError(f"{v.ndim - 2} axes expected, got {len(axes)} and {len(at)} to go to")
     for d, (x, y, period) in enumerate(zip(axes, at, periods, strict=True)):
         j, upper, w = bracket(x, y, period, uniform is not None and uniform[d])
-        shape = [1] * v.ndim
-        shape[d + 2] = w.shape[0]
-        w = w.to(v.dtype).reshape(shape)
-        v = torch.lerp(v.index_select(d + 2, j), v.index_select(d + 2, upper), w.expand(shape))
+        w = w.to(v.dtype).reshape(-1, *([1] * (v.ndim - d - 3)))
+        v = torch.lerp(v.index_select(d + 2, j), v.index_select(d + 2, upper), w)
     return v
 
 

@@ -33,6 +33,27 @@ if TYPE_CHECKING:
 
 At = tuple[Tensor, ...] | Tensor | None
 
+CONTRACTS = {  # what every operator keeps, and the keys of `Operator.breaks`
+    "real_parameters": "all parameters are real numbers",
+    "asked_points": "output at other axes and at scattered points",
+    "samples_independent": "samples of a batch do not touch each other",
+    "gradients": "a finite, non-zero gradient for every parameter",
+    "double": "`.double()`",
+    "autocast": "bf16 autocast",
+    "safetensors": "round trip through safetensors",
+    "weights_only": "round trip through `torch.load(weights_only=True)`",
+    "copies": "deepcopy and pickle",
+    "ddp": "DDP on two processes equals one process",
+    "fsdp": "FSDP2 on two processes equals one process",
+    "export": "`torch.export` with dynamic batch and sizes",
+    "onnx": "ONNX with dynamic batch and sizes",
+    "compile": "`torch.compile(fullgraph=True, dynamic=True)`",
+    "inductor": "the same, through the inductor",
+    "forward_derivative": "forward-mode derivatives",
+    "vmap": "`torch.func.vmap`",
+    "gpu": "GPU equals CPU",
+}
+
 _OFFSETS = {  # spacing -> (o, e): x_i = lower + (i + o) L / (n + e)
     "cell": (0.5, 0),
     "node": (0.0, -1),

@@ -385,8 +385,10 @@ def check_onnx(config: OperatorConfig, schema: Schema) -> None:
     a, params = example(schema, 3)
     at = operator.at_targets(schema)
     with warnings.catch_warnings():
-        # An argument that is None is none of the graph's inputs, so no names of axes are matched.
+        # Both are about names of axes: an argument that is None is none of the graph's inputs, and
+        # the batch of a and of params is one axis.
         warnings.filterwarnings("ignore", "# ONNX model has different number of inputs")
+        warnings.filterwarnings("ignore", "# The axis name: .* will not be used")
         program = torch.onnx.export(
             operator,
             (a, params, at),

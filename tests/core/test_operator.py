@@ -178,3 +178,11 @@ def test_a_misspelt_name_or_setting_is_answered_with_the_nearest():
         resolve.find("operators", "unett")
     with pytest.raises(ConfigError, match=r"unknown setting 'widht'.*Did you mean 'width'"):
         validate(resolve.find("operators", "unet"), {"widht": 3})
+
+
+def test_the_contracts_are_those_that_are_checked():
+    from contracts.operator_checks import CHECKS
+
+    from sciops.core.operator import CONTRACTS
+
+    assert list(CHECKS) == list(CONTRACTS)
