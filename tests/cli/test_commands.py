@@ -97,6 +97,7 @@ def test_doctor(sciops):
     out = sciops("doctor")
     for part in ("torch", "HDF5 filters", "gzip", "processor"):
         assert part in out
+    assert "not installed: pip install 'sciops[slurm]'" in out or "submitit" in sys.modules
 
 
 def test_dry_run_writes_nothing(sciops, tmp_path):
