@@ -166,6 +166,7 @@ def train(
         See `Loop.run`.
     """
     known = same_run(folder, config, data)
+    world.barrier()  # all have looked before the first one writes
     torch.manual_seed(config.seed)
     operator: Operator = config.operator.build(data.schema).fit(data.train).to(world.device)
     if not known:  # only now: an operator that does not fit the data leaves nothing behind
