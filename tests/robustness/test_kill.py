@@ -20,6 +20,7 @@ from sciops.core.schema import Axis, Grid, Schema, Variable
 from sciops.data.write import write_dataset
 
 KILLS = 20
+STEPS = 1200  # 60 epochs of 20 batches
 SETTINGS = """
 data: {path: toy.hdf5}
 operator: {kind: unet, width: 8, levels: 2}
@@ -28,14 +29,26 @@ training: {epochs: 60, batch_size: 8, lr: 3.0e-3, ema: 0.99, checkpoint_seconds:
 
 
 def command(folder: str, cwd: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "sciops.cli", "train", "run.yaml", "-o", folder, "--quiet"],
-        cwd=cwd,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with (cwd / f"{folder}.log").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sciops.cli", "train", "run.yaml", "-o", folder, "--quiet"],
+            cwd=cwd,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=log,
+        )
+
+
+def newest_step(run: Path) -> int:
+    return max((int(p.name[5:]) for p in (run / "checkpoints").glob("step-*")), default=0)
+
+
+def wait_for(process: subprocess.Popen, run: Path, step: int, seconds: float) -> int | None:
+    """Until the run has passed a step (or `seconds` have gone); its exit code if it ended first."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and newest_step(run) < step and time.monotonic() < end:
+        time.sleep(0.003)
+    return process.poll()
 
 
 def every_file_is_whole(run: Path) -> None:
@@ -57,28 +70,28 @@ def test_a_run_that_is_killed_20_times_ends_with_the_same_bits(tmp_path):
     (tmp_path / "run.yaml").write_text(SETTINGS)
 
     started = time.monotonic()
-    alone = command("alone", tmp_path)
-    assert alone.wait() == 0, alone.stderr.read()
-    seconds = time.monotonic() - started
+    alone, run = command("alone", tmp_path), tmp_path / "killed"
+    wait_for(alone, tmp_path / "alone", 1, 300)
+    start_up = time.monotonic() - started
+    assert alone.wait(600) == 0, (tmp_path / "alone.log").read_text()
 
-    moments = random.Random(0)
-    done, kills, steps = None, 0, []
-    while done is None:
+    moments, steps = random.Random(0), []
+    for kill in range(KILLS):
         process = command("killed", tmp_path)
-        # Early ones hit the start-up, late ones training, checkpoints and evaluation.
-        wait = moments.uniform(0.3, 1.0) * seconds / 4 if kills < KILLS else None
-        try:
-            done = process.wait(wait)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-            if (tmp_path / "killed").is_dir():
-                every_file_is_whole(tmp_path / "killed")
-                steps += [p.name for p in (tmp_path / "killed" / "checkpoints").glob("step-*")]
-    assert done == 0, process.stderr.read()
-    assert kills == KILLS
-    assert len(set(steps)) > 5, "the kills must have hit the training, not only the start"
+        if kill % 3 == 2:  # somewhere in the start-up
+            code = wait_for(process, run, 1 << 30, moments.uniform(0.2, 1.0) * start_up)
+        else:  # somewhere in the training: during a step, a checkpoint or a validation
+            ahead = round(moments.uniform(0.1, 1.4) * STEPS / KILLS)
+            code = wait_for(process, run, newest_step(run) + ahead, 300)
+            time.sleep(moments.uniform(0.0, 0.1))
+        assert code is None, (tmp_path / "killed.log").read_text()
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if run.is_dir():
+            every_file_is_whole(run)
+            steps.append(newest_step(run))
+    assert command("killed", tmp_path).wait(600) == 0, (tmp_path / "killed.log").read_text()
+    assert len(set(steps)) > KILLS / 2, "the kills must have hit the training"
     for name in ("alone", "killed"):
         assert json.loads((tmp_path / name / "run.json").read_text())["status"] == "finished"
     one, other = (
@@ -87,4 +100,4 @@ def test_a_run_that_is_killed_20_times_ends_with_the_same_bits(tmp_path):
     assert set(one) == set(other)
     for key, value in one.items():
         assert torch.equal(value, other[key]), key
-    assert not list((tmp_path / "killed").rglob(".*.tmp"))
+    assert not list(run.rglob(".*.tmp"))
