@@ -15,8 +15,11 @@ constant and is broadcast as a view.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -151,12 +154,17 @@ class Layout:
                     for stored in part.arrays[v.name]:
                         check_stored(stored, v, part)
 
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Number of samples up to the end of each part; there may be a thousand parts."""
+        return list(accumulate(p.n_samples for p in self.parts))
+
     @property
     def n_samples(self) -> int:
         """Samples of all parts."""
-        return sum(p.n_samples for p in self.parts)
+        return self._ends[-1] if self.parts else 0
 
-    @property
+    @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """(n,) frames of each sample."""
         return np.concatenate([p.lengths for p in self.parts])
@@ -165,11 +173,8 @@ class Layout:
         """The part that holds a sample, and its number there."""
         if not 0 <= sample < self.n_samples:
             raise IndexError(f"sample {sample} of {self.n_samples}")
-        for part in self.parts:
-            if sample < part.n_samples:
-                return part, sample
-            sample -= part.n_samples
-        raise AssertionError("unreachable")
+        number = bisect_right(self._ends, sample)
+        return self.parts[number], sample - (self._ends[number - 1] if number else 0)
 
     def times(self, sample: int) -> NDArray[np.float64]:
         """(T,) times of the frames of one sample; NaN where they are not known."""

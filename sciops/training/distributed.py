@@ -36,11 +36,12 @@ class World:
             torch.distributed.all_reduce(values)
         return values
 
-    def any(self, flag: bool) -> bool:
-        """Whether the flag is set in any process."""
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag whether it is set in any process; one exchange for all of them."""
         if self.size == 1:
-            return flag
-        return bool(self.total(torch.tensor(float(flag), device=self.device)) > 0)
+            return flags
+        counts = self.total(torch.tensor(flags, dtype=torch.float32, device=self.device))
+        return tuple(count > 0 for count in counts.tolist())
 
     def gather(self, value: object) -> list[object]:
         """The values of all processes, in every process."""

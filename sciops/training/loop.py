@@ -171,9 +171,9 @@ class Loop:
                         self.progress(
                             self.step, self.steps, {"loss": loss, "valid": self.best["value"]}
                         )
-                    due = time.monotonic() - saved > self.settings.checkpoint_seconds
-                    stop = self.world.any(self._signal is not None)
-                    if self.world.any(due) or stop or self.step == self.steps:
+                    late = time.monotonic() - saved > self.settings.checkpoint_seconds
+                    due, stop = self.world.any(late, self._signal is not None)
+                    if due or stop or self.step == self.steps:
                         self._save()
                         saved = time.monotonic()
                     if stop:

@@ -199,3 +199,20 @@ def test_a_layout_that_contradicts_its_schema_is_refused(axes, shape, text):
 def test_arrays_that_do_not_fit(arrays, text):
     with pytest.raises(SchemaError, match=text):
         from_arrays({"x": (0, 1)}, **arrays)
+
+
+def test_a_sample_is_found_among_parts_of_any_size():
+    schema = Schema((Variable("a", Grid((Axis.uniform("x", 2),)), "input"),))
+    parts, value = [], 0
+    for n in (1, 3, 1, 5):
+        a = value + np.arange(n)[:, None] + np.zeros((n, 2))
+        stored = Stored("", "memory", "a", ("sample", "x"), a.shape, a.dtype.str, array=a)
+        parts.append(Part(f"p{n}", n, np.ones(n, dtype=int), {"a": (stored,)}))
+        value += n
+    layout = Layout(schema, tuple(parts), "test", "")
+    from sciops.data.reader import read
+
+    assert [int(read(layout, "a", s)[0]) for s in range(10)] == list(range(10))
+    for outside in (-1, 10):
+        with pytest.raises(IndexError):
+            layout.locate(outside)
