@@ -115,7 +115,7 @@ def _inside(root: Path, file: str | None) -> Path:
             root,
             f"expected the folder that holds {file!r}"
             if root.exists()
-            else f"no such folder; it should hold {file!r}",
+            else f"no such folder; data.path names the one that holds {file!r}",
         )
     if not (root / file).exists():
         here = sorted(p.name for p in root.iterdir())
