@@ -21,6 +21,7 @@ GROUPS = {
     "solvers": ("sciops.solvers", "sciops.core.solver:Solver"),
     "problems": ("sciops.problems", "sciops.core.problem:Problem"),
     "formats": ("sciops.data.formats", "sciops.data.layout:Format"),
+    "writers": ("sciops.data.writers", "sciops.data.writers._writer:Writer"),
 }
 
 

@@ -29,6 +29,7 @@ Spacing = Literal["cell", "node", "periodic", "left", "interior", "graded"]
 
 SIDES: tuple[Side, Side] = ("lower", "upper")
 ROLES: tuple[Role, ...] = ("state", "input", "target", "param", "forcing", "geometry")
+LONGEST_AXIS = 1 << 24  # points of an axis that is read from JSON, which may be anybody's
 SPACING_TOLERANCE = 1e-3  # of one interval: coordinates are often stored in float32
 
 
@@ -613,13 +614,7 @@ class Schema:
 
 def _domain_to_json(domain: Domain) -> dict[str, Any]:
     if isinstance(domain, Grid):
-        keys = ("name", "lower", "upper", "periodic", "unit")
-        return {
-            "axes": [
-                {k: getattr(a, k) for k in keys} | {"coordinates": a.coordinates.tolist()}
-                for a in domain.axes
-            ]
-        }
+        return {"axes": [_axis_to_json(a) for a in domain.axes]}
     return {
         "points": domain.coordinates.tolist(),
         "cells": None if domain.cells is None else domain.cells.tolist(),
@@ -627,7 +622,25 @@ def _domain_to_json(domain: Domain) -> dict[str, Any]:
     }
 
 
+def _axis_to_json(axis: Axis) -> dict[str, Any]:
+    """Uniform axes by their rule where it gives the very same numbers, others by their points."""
+    tree = {k: getattr(axis, k) for k in ("name", "lower", "upper", "periodic", "unit")}
+    if axis.spacing != "graded":
+        points = uniform_points(axis.size, axis.lower, axis.upper, axis.spacing)
+        if np.array_equal(points, axis.coordinates):
+            return tree | {"n": axis.size, "spacing": axis.spacing}
+    return tree | {"coordinates": axis.coordinates.tolist()}
+
+
+def _axis_from_json(tree: Mapping[str, Any]) -> Axis:
+    if "coordinates" in tree:
+        return Axis(**tree)
+    if not isinstance(tree["n"], int) or tree["n"] > LONGEST_AXIS:
+        raise SchemaError(f"axis {tree.get('name')!r} cannot have {tree['n']!r} points")
+    return Axis.uniform(**tree)
+
+
 def _domain_from_json(tree: Mapping[str, Any]) -> Domain:
     if "axes" in tree:
-        return Grid(tuple(Axis(**axis) for axis in tree["axes"]))
+        return Grid(tuple(_axis_from_json(axis) for axis in tree["axes"]))
     return Points(tree["points"], tree["cells"], tree["weights"])

@@ -81,13 +81,16 @@ def checksum(layout: Layout) -> str:
     return digest.hexdigest()
 
 
-def write_manifest(path: Path, arrays: dict[str, str]) -> None:
-    """``manifest.json``: size and SHA-256 of the file, and SHA-256 of each array's bytes."""
+def write_manifest(path: Path, whole: Path, samples: list[str]) -> None:
+    """``manifest.json`` of `path`, which `whole` will become: checksums of the file and of samples.
+
+    `samples` are the `sciops.data.source.sample_hash` of each, which do not depend on the format.
+    """
     tree = {
         "file": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": file_sha256(path),
-        "arrays": arrays,
+        "bytes": whole.stat().st_size,
+        "sha256": file_sha256(whole),
+        "samples": samples,
     }
     write_text(sidecar(path, "manifest"), json.dumps(tree, indent=1))
 

@@ -16,19 +16,41 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
 from sciops.data.layout import Stored
 
 MAX_HANDLES = 64  # open files per thread; the usual limit of a process is 1024
+SMALL = 1 << 26  # bytes of a coordinate, a list of times or of parameters
+
+FILTERS = {
+    "gzip": h5py.h5z.FILTER_DEFLATE,
+    "deflate": h5py.h5z.FILTER_DEFLATE,
+    "lzf": h5py.h5z.FILTER_LZF,
+    "szip": h5py.h5z.FILTER_SZIP,
+    "shuffle": h5py.h5z.FILTER_SHUFFLE,
+    "bzip2": 307,
+    "blosc2": 32026,
+    "blosc": 32001,
+    "lz4": 32004,
+    "bitshuffle": 32008,
+    "zfp": 32013,
+    "zstd": 32015,
+}
 
 _local = threading.local()
+_looked_at: set[tuple[str | int, ...]] = set()  # files that were found to hold no foreign links
 
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[h5py.File]:
     """The file, open for reading while a format looks at its structure."""
     with _open(path) as file:
+        known = identity(str(path))
+        if known not in _looked_at:
+            refuse_foreign_links(path, file)
+            _looked_at.add(known)
         yield file
 
 
@@ -59,17 +81,77 @@ def handle(path: str) -> h5py.File:
     return cache[key]
 
 
+def member(path: str, key: str) -> h5py.Dataset:
+    """A data set through the handle of this process and thread; looked up once."""
+    file = handle(path)
+    found: dict[tuple[int, str], h5py.Dataset] | None = getattr(_local, "members", None)
+    if found is None:
+        found = _local.members = {}
+    dataset = found.get((file.id.id, key))
+    if dataset is None or not dataset.id.valid:
+        if len(found) > 16 * MAX_HANDLES:
+            found.clear()
+        try:
+            dataset = found[file.id.id, key] = file[key]
+        except (KeyError, OSError, RuntimeError) as error:
+            raise DataError(path, f"no data set {key} any more ({error})") from None
+    return dataset
+
+
+def missing_filter(filters: tuple[str, ...]) -> str:
+    """What to install where a compression filter of a data set is not there; else nothing."""
+    unknown = [f for f in filters if not _available(f)]
+    if not unknown:
+        return ""
+    return f"; the HDF5 filter {unknown[0]!r} is missing: pip install 'sciops[compress]'"
+
+
+def _available(name: str) -> bool:
+    codes = [code for word, code in FILTERS.items() if word in name.lower()]
+    return not name.startswith("filter ") and (not codes or h5py.h5z.filter_avail(codes[0]))
+
+
 def close_all() -> None:
     """Close the handles of this thread."""
     for key, file in getattr(_local, "handles", {}).items():
         if key[0] == os.getpid():
             file.close()
     _local.handles = OrderedDict()
+    _local.members = {}
 
 
 def is_hdf5(path: Path) -> bool:
     """Whether the file begins with the HDF5 signature (at 0, 512, 1024, ..)."""
     return path.is_file() and bool(h5py.is_hdf5(path))
+
+
+def values(path: str | Path, dataset: h5py.Dataset) -> NDArray[Any]:
+    """All of a small array (coordinates, times, parameters), refused where it is not small."""
+    if not isinstance(dataset, h5py.Dataset):
+        raise DataError(path, f"{getattr(dataset, 'name', '?')} is a group, expected an array")
+    size = int(np.prod(dataset.shape or (1,), dtype=object)) * dataset.dtype.itemsize
+    if dataset.shape is None or size > SMALL:
+        raise DataError(
+            path,
+            f"{dataset.name} should be a list of coordinates or parameters, but it has the shape "
+            f"{dataset.shape}, {size / 2**20:.0f} MiB; at most {SMALL >> 20} MiB are read so",
+        )
+    try:
+        return np.asarray(dataset[()])
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        raise DataError(path, f"cannot read {dataset.name} ({error})") from None
+
+
+def refuse_foreign_links(path: str | Path, file: h5py.File) -> None:
+    """DataError at the first link into another file; links are looked at, not followed."""
+
+    def look(name: str, link: Any) -> None:
+        if isinstance(link, h5py.ExternalLink):
+            raise DataError(
+                path, f"{name} is a link into another file ({link.filename}), which is refused"
+            )
+
+    file.visititems_links(look)
 
 
 def _open(path: str | Path) -> h5py.File:
@@ -100,8 +182,9 @@ def stored(
     if external:
         raise DataError(path, f"{dataset.name} points into other files, which is refused")
     filters = tuple(
-        dataset.id.get_create_plist().get_filter(i)[3].decode() or "filter"
+        code[3].decode("utf-8", "replace") or f"filter {code[0]}"
         for i in range(dataset.id.get_create_plist().get_nfilters())
+        for code in (dataset.id.get_create_plist().get_filter(i),)
     )
     plain = dataset.chunks is None and not filters and dataset.dtype.isnative
     return Stored(
@@ -120,17 +203,7 @@ def stored(
 
 def library() -> tuple[str, list[str]]:
     """(version of HDF5, filters that this installation can read)."""
-    known = {
-        "gzip": h5py.h5z.FILTER_DEFLATE,
-        "lzf": h5py.h5z.FILTER_LZF,
-        "szip": h5py.h5z.FILTER_SZIP,
-        "shuffle": h5py.h5z.FILTER_SHUFFLE,
-        "blosc": 32001,
-        "lz4": 32004,
-        "zfp": 32013,
-        "zstd": 32015,
-    }
-    found = [name for name, code in known.items() if h5py.h5z.filter_avail(code)]
+    found = [name for name, code in FILTERS.items() if h5py.h5z.filter_avail(code)]
     return h5py.version.hdf5_version, found
 
 

@@ -29,8 +29,28 @@ from numpy.typing import NDArray
 from sciops.core.errors import SchemaError
 from sciops.core.schema import Schema, Variable
 
-Container = Literal["hdf5", "torch", "numpy", "memory"]
+Container = Literal["hdf5", "torch", "npy", "npz", "netcdf3", "matlab", "zarr", "text", "memory"]
 COMPONENTS = ("component", "component2")
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Numbers stored as integers (CF): value = stored * scale + shift; `missing` becomes NaN."""
+
+    scale: float = 1.0
+    shift: float = 0.0
+    missing: float | None = None
+    dtype: str = "<f4"  # of the unpacked values
+
+
+@dataclass(frozen=True)
+class Padding:
+    """A constant that is put around a stored axis on reading; it stands in no file."""
+
+    axis: str
+    before: int
+    after: int
+    value: float
 
 
 @dataclass(frozen=True)
@@ -46,12 +66,19 @@ class Stored:
     shape, dtype
         As stored.
     offset
-        Byte at which a contiguous, uncompressed, native array begins in the file; None where the
-        bytes do not lie so.  Then a memory map reads it.
+        Byte at which an uncompressed array begins in the file, so that a memory map reads it;
+        None where the bytes do not lie so.
+    strides
+        Bytes between entries of each axis; None where the array lies densely in C order.
     chunks, filters
         Chunk shape and names of the filters, for planning reads; None and () where contiguous.
     fixed
         (stored axis, index): axes of which one entry belongs to the variable (a channel).
+    flipped
+        Axes that are stored from high to low and are turned round on reading.
+    packing, padding, take
+        How the numbers are unpacked; what is put around them; which part of a complex number is
+        taken, or that integers mean false and true.
     array
         The numbers themselves, for the container "memory".
     """
@@ -66,6 +93,11 @@ class Stored:
     chunks: tuple[int, ...] | None = None
     filters: tuple[str, ...] = ()
     fixed: tuple[tuple[int, int], ...] = ()
+    strides: tuple[int, ...] | None = None
+    flipped: tuple[str, ...] = ()
+    packing: Packing | None = None
+    padding: tuple[Padding, ...] = ()
+    take: Literal["real", "imag", "bool"] | None = None
     array: NDArray[Any] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +105,21 @@ class Stored:
             raise SchemaError(
                 f"{self.path}: {self.key} is stored as {self.shape} but described as {self.axes}"
             )
+        wrong = [(k, i) for k, i in self.fixed if not 0 <= i < self.shape[k]]
+        if wrong:
+            raise SchemaError(
+                f"{self.path}: {self.key} is {self.shape}, entry {wrong} is not there"
+            )
+
+    @cached_property
+    def values_dtype(self) -> np.dtype[Any]:
+        """Type of the values that are read, in the machine's byte order."""
+        kind = np.dtype(self.dtype if self.packing is None else self.packing.dtype)
+        if self.take == "bool":
+            return np.dtype(bool)
+        if self.take is not None and kind.kind == "c":
+            kind = np.dtype(f"f{kind.itemsize // 2}")
+        return kind.newbyteorder("=")
 
 
 @dataclass(frozen=True)
@@ -212,6 +259,8 @@ class Layout:
 def check_stored(stored: Stored, variable: Variable, part: Part) -> None:
     """SchemaError unless the stored axes carry the variable of that part."""
     sizes = dict(zip(stored.axes, stored.shape, strict=True))
+    for pad in stored.padding:
+        sizes[pad.axis] += pad.before + pad.after
     domain = variable.domain
     assert domain is not None
     fixed = {axis for axis, _ in stored.fixed}
@@ -250,11 +299,14 @@ class Format(ABC):
         For the list of formats: name, and where the schema is documented.
     verified
         Genuine bytes on which it was tried; empty where it never was.
+    on_request
+        Whether it is used only where it is named, never recognised.
     """
 
     title: ClassVar[str]
     source: ClassVar[str]
     verified: ClassVar[str] = ""
+    on_request: ClassVar[bool] = False
 
     @abstractmethod
     def recognises(self, path: Path) -> str | None:

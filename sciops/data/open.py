@@ -49,7 +49,7 @@ def detect(path: str | Path) -> tuple[str, str]:
     path = Path(path)
     found = {}
     for name in resolve.names("formats"):
-        reason = get(name).recognises(path)
+        reason = None if get(name).on_request else get(name).recognises(path)
         if reason is not None:
             found[name] = reason
     if len(found) == 1:

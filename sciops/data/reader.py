@@ -3,13 +3,15 @@
     read(layout, "velocity", sample=3, frames=slice(4, 9))  ->  (5, *N, d)
 
 The result has the axes (time, *grid, *components) in the schema's order, whatever the stored
-order is; static fields have no time axis.  Contiguous, uncompressed arrays are read through a
-memory map, everything else through handles that are opened where they are used.
+order is; static fields have no time axis.  Uncompressed arrays are read through a memory map,
+chunked ones by `blocks`, which decompresses a chunk once for several reads.  A read that asks for
+more than the memory budget is refused.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -17,11 +19,11 @@ from numpy.typing import NDArray
 
 from sciops.core.errors import DataError, SciopsError
 from sciops.core.schema import Variable
-from sciops.data import hdf5
+from sciops.data import blocks, budget, containers, hdf5
 from sciops.data.layout import COMPONENTS, Layout, Stored
 
-_maps: dict[tuple[str | int, ...], Any] = {}  # (identity of the file, key) -> array-like
-MAX_MAPS = 256
+_sources: OrderedDict[tuple[str | int, ...], Any] = OrderedDict()  # (file, key) -> array-like
+MAX_SOURCES = 256
 
 
 def read(layout: Layout, name: str, sample: int, frames: slice = slice(None)) -> NDArray[Any]:
@@ -43,19 +45,25 @@ def read(layout: Layout, name: str, sample: int, frames: slice = slice(None)) ->
     ndarray
         (T, *N, *components) if the variable varies in time, else (*N, *components).  It may be
         a read-only view.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or what is asked for does not fit the memory budget.
     """
     part, i = layout.locate(sample)
     variable = layout.schema[name]
     frames = slice(*frames.indices(int(part.lengths[i])))
-    arrays = [_read(s, variable, i, frames) for s in part.arrays[name]]
-    if len(arrays) == 1 and (variable.rank == 0 or "component" in part.arrays[name][0].axes):
+    stored = part.arrays[name]
+    arrays = [_read(s, variable, i, frames) for s in stored]
+    if len(arrays) == 1 and (variable.rank == 0 or "component" in stored[0].axes):
         return arrays[0]
     return np.stack(arrays, axis=-1).reshape(*arrays[0].shape, *variable.components)
 
 
 def _read(stored: Stored, variable: Variable, sample: int, frames: slice) -> NDArray[Any]:
     fixed = dict(stored.fixed)
-    index: list[Any] = []
+    index: list[int | slice] = []
     left: list[str] = []
     for k, axis in enumerate(stored.axes):
         if k in fixed:
@@ -67,77 +75,116 @@ def _read(stored: Stored, variable: Variable, sample: int, frames: slice) -> NDA
         else:
             index.append(frames if axis == "time" else slice(None))
             left.append(axis)
+    values = _values(stored, tuple(index))
+    if stored.flipped or stored.packing or stored.padding or stored.take:
+        values = _decoded(values, left, stored)
+    return _canonical(values, left, variable, frames)
+
+
+def _values(stored: Stored, index: tuple[int | slice, ...]) -> NDArray[Any]:
+    """stored[index], refused where it is too large; a view where the file is mapped."""
+    found = source(stored)
     try:
-        values = np.asarray(source(stored)[tuple(index)])
-    except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, SciopsError):
-            raise
-        raise DataError(stored.path, f"cannot read {stored.key}: {error}") from None
-    return _canonical(values, left, variable, stored, frames)
+        if isinstance(found, np.ndarray):
+            return np.asarray(found[index])
+        if stored.chunks is not None:
+            return blocks.read(found, stored, index)
+        asked = [
+            len(range(*i.indices(n)))
+            for i, n in zip(index, stored.shape, strict=True)
+            if isinstance(i, slice)
+        ]
+        budget.require(
+            asked, np.dtype(stored.dtype).itemsize, stored.path, f"a part of {stored.key}"
+        )
+        return np.asarray(found[index])
+    except SciopsError:
+        raise
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
+        hint = hdf5.missing_filter(stored.filters)
+        raise DataError(stored.path, f"cannot read {stored.key}: {error}{hint}") from None
+
+
+def _decoded(values: NDArray[Any], axes: list[str], stored: Stored) -> NDArray[Any]:
+    """Unpacked, turned round, and with the constants put around it."""
+    for axis in stored.flipped:
+        values = np.flip(values, axes.index(axis))
+    if stored.packing is not None:
+        pack, raw = stored.packing, values
+        values = raw.astype(pack.dtype) * pack.scale + pack.shift
+        values = values.astype(pack.dtype)
+        if pack.missing is not None:
+            values[raw == pack.missing] = np.nan
+    if stored.take == "bool":
+        values = values != 0
+    elif stored.take is not None:
+        values = values.real if stored.take == "real" else values.imag
+    for pad in stored.padding:
+        around = [(pad.before, pad.after) if a == pad.axis else (0, 0) for a in axes]
+        values = np.pad(values, around, constant_values=pad.value)
+    return values
 
 
 def _canonical(
-    values: NDArray[Any], have: list[str], variable: Variable, stored: Stored, frames: slice
+    values: NDArray[Any], have: list[str], variable: Variable, frames: slice
 ) -> NDArray[Any]:
     """Transpose to (time, *grid, *components); broadcast what is not stored."""
     domain = variable.domain
     assert domain is not None
     components = [c for c in COMPONENTS[: variable.rank] if c in have]
     want = [*(["time"] if variable.time_varying else []), *domain.names, *components]
-    sizes = dict(zip(domain.names, domain.shape, strict=True))
-    sizes |= dict(zip(components, variable.components, strict=False))
-    sizes["time"] = len(range(frames.start, frames.stop, frames.step))
+    if have == want:
+        return values
     values = values.transpose([have.index(a) for a in want if a in have])
     if len(have) == len(want):
         return values
+    sizes = dict(zip(domain.names, domain.shape, strict=True))
+    sizes |= dict(zip(components, variable.components, strict=False))
+    sizes["time"] = len(range(frames.start, frames.stop, frames.step))
     values = values.reshape([sizes[a] if a in have else 1 for a in want])
     return np.broadcast_to(values, [sizes[a] for a in want])
 
 
 def source(stored: Stored) -> Any:
     """Something to index: a memory map, an HDF5 data set, an array."""
-    if stored.container == "memory":
-        assert stored.array is not None
+    if stored.array is not None:
         return stored.array
     if stored.container == "hdf5" and stored.offset is None:
-        return hdf5.handle(stored.path)[stored.key]
-    key = (*hdf5.identity(stored.path), stored.key)
-    if key not in _maps:
-        while len(_maps) >= MAX_MAPS:
-            _maps.pop(next(iter(_maps)))
-        _maps[key] = _map(stored)
-    return _maps[key]
+        return hdf5.member(stored.path, stored.key)
+    key: tuple[str | int, ...]
+    if stored.container == "zarr":
+        key = (os.getpid(), stored.path, stored.key)
+    else:
+        key = (*hdf5.identity(stored.path), stored.key)
+    if key not in _sources:
+        found = _map(stored) if stored.offset is not None else _load(stored)
+        _sources[key] = found
+        while len(_sources) > MAX_SOURCES or _loaded_bytes() > budget.budget() // 2:
+            if len(_sources) == 1:
+                break
+            _sources.popitem(last=False)
+        return found
+    _sources.move_to_end(key)
+    return _sources[key]
 
 
-def _map(stored: Stored) -> Any:
-    if stored.container == "torch":
-        return torch_members(Path(stored.path))[stored.key]
-    if stored.container == "numpy":
-        return np.load(stored.path, mmap_mode="r", allow_pickle=False)
+def _load(stored: Stored) -> Any:
+    return containers.module(stored.container).load(stored)
+
+
+def _loaded_bytes() -> int:
+    """Bytes of the arrays that lie in memory, not in a map of their file."""
+    return sum(a.nbytes for a in _sources.values() if isinstance(a, np.ndarray) and a.flags.owndata)
+
+
+def _map(stored: Stored) -> NDArray[Any]:
+    """A read-only view of the file's bytes."""
     try:
-        return np.memmap(
-            stored.path, dtype=stored.dtype, mode="r", offset=stored.offset or 0, shape=stored.shape
+        file = np.memmap(stored.path, dtype=np.uint8, mode="r")
+        return np.ndarray(
+            stored.shape, np.dtype(stored.dtype), file, stored.offset or 0, stored.strides
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(
             stored.path, f"cannot map {stored.key} ({error}); the file may be truncated"
         ) from None
-
-
-def torch_members(path: Path) -> dict[str, NDArray[Any]]:
-    """The tensors of a dictionary saved by torch, as numpy views of the file; runs no code."""
-    import torch
-
-    try:
-        tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise DataError(path, "no such file") from None
-    except Exception as error:  # torch raises many kinds on foreign bytes
-        raise DataError(
-            path,
-            f"not a torch file of plain tensors ({type(error).__name__}); "
-            f"pickled objects are refused",
-        ) from None
-    if not isinstance(tree, dict) or not all(isinstance(v, torch.Tensor) for v in tree.values()):
-        raise DataError(path, f"expected a dictionary of tensors, got {type(tree).__name__}")
-    return {str(k): v.numpy() for k, v in tree.items()}

@@ -81,7 +81,7 @@ class _Field(BackendArray):
         self.frames = int(layout.lengths.max()) if variable.time_varying else None
         time = () if self.frames is None else (self.frames,)
         self.shape = (layout.n_samples, *time, *variable.domain.shape, *variable.components)
-        kinds = {np.dtype(s.dtype) for p in layout.parts for s in p.arrays[variable.name]}
+        kinds = {s.values_dtype for p in layout.parts for s in p.arrays[variable.name]}
         ragged = self.frames is not None and bool((layout.lengths != self.frames).any())
         self.dtype = np.result_type(*kinds, *([np.float32] if ragged else []))
 

@@ -202,12 +202,12 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path.write_bytes(b"old")
     grid = Grid((Axis.uniform("x", 3),))
     schema = Schema((Variable("a", grid, "input"),))
-    from sciops.data.formats import _well
+    from sciops.data.writers.sciops import SciopsWriter
 
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(_well, "_write_fields", fail)
+    monkeypatch.setattr(SciopsWriter, "put", fail)
     with pytest.raises(OSError, match="disk full"):
         write_dataset(path, schema, {"a": np.zeros((2, 3))}, overwrite=True)
     assert path.read_bytes() == b"old"

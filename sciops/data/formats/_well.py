@@ -1,4 +1,4 @@
-"""The HDF5 layout of The Well, from which our own differs by optional attributes.
+"""The HDF5 layout of The Well, which our own files have too.
 
     /  @dataset_name @grid_type @n_spatial_dims @n_trajectories @simulation_parameters
     dimensions/           @spatial_dims; time, x, y, ..   (@sample_varying, @time_varying)
@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
 from sciops.core.schema import Axis, Boundary, Grid, Schema, Side, Variable
-from sciops.data.hdf5 import opened, stored, text, texts
+from sciops.data.hdf5 import opened, stored, text, texts, values
 from sciops.data.layout import COMPONENTS, Layout, Part, Stored
 
-MARK = "sciops_format"  # root attribute of our own files
 FIELD_GROUPS = ("t0_fields", "t1_fields", "t2_fields")
 UNIFORM = 1e-3  # relative spread of time steps that still count as one dt
 
@@ -35,12 +34,6 @@ def has_structure(path: Path) -> bool:
     """Whether an HDF5 file has the groups that make it a file of this layout."""
     with opened(path) as file:
         return "dimensions" in file and any(g in file for g in FIELD_GROUPS)
-
-
-def is_ours(path: Path) -> bool:
-    """Whether the file says that sciops wrote it."""
-    with opened(path) as file:
-        return MARK in file.attrs
 
 
 def read(files: list[tuple[Path, str | None]], format: str, reason: str) -> Layout:
@@ -65,17 +58,12 @@ def read_file(
         n = int(file.attrs.get("n_trajectories", 1))
         axes = _axes(path, file)
         boundary = _boundary(path, file, axes, notes)
-        grid = Grid(
-            tuple(
-                a if "lower" in file["dimensions"][a.name].attrs else _with_periodic(a, boundary)
-                for a in axes.values()
-            )
-        )
+        grid = Grid(tuple(_with_periodic(a, boundary) for a in axes.values()))
         variables, arrays = [], {}
-        for variable, array in _fields(path, file, grid, n):
+        for variable, array in (*_fields(path, file, grid, n), *_forcing(path, file, grid)):
             variables.append(variable)
             arrays[variable.name] = (array,)
-        params, values, provenance = _params(file, n, notes)
+        params, numbers, provenance = _params(path, file, n)
         times, length = _times(path, file, any(v.time_varying for v in variables))
         schema = Schema(
             tuple(variables) + params,
@@ -85,7 +73,7 @@ def read_file(
             name=text(file.attrs.get("dataset_name", path.stem)),
         )
         attributes = {k: text(v) for k, v in file.attrs.items() if k != "simulation_parameters"}
-    part = Part(str(path), n, np.full(n, length), arrays, times, values, subset)
+    part = Part(str(path), n, np.full(n, length), arrays, times, numbers, subset)
     return schema, part, attributes, notes, provenance
 
 
@@ -97,23 +85,12 @@ def _axes(path: Path, file: h5py.File) -> dict[str, Axis]:
     axes = {}
     for name in names:
         data = group[name]
-        if data.ndim != 1:
+        if bool(data.attrs.get("sample_varying", False)) or data.ndim != 1:
             raise DataError(
-                path, f"dimensions/{name} must be one list of positions, got {data.shape}"
+                path,
+                f"dimensions/{name} must be one list of positions of all samples, got {data.shape}",
             )
-        unit = _optional(data, "unit")
-        if "lower" in data.attrs:
-            periodic = data.attrs.get("periodic")
-            axes[name] = Axis(
-                name,
-                data[()],
-                float(data.attrs["lower"]),
-                float(data.attrs["upper"]),
-                None if periodic is None else bool(periodic),
-                unit,
-            )
-        else:
-            axes[name] = Axis.through(name, data[()], unit=unit)
+        axes[name] = Axis.through(name, values(path, data), unit=_optional(data, "unit"))
     return axes
 
 
@@ -130,25 +107,23 @@ def _boundary(
 ) -> list[Boundary]:
     found: list[Boundary] = []
     for name, group in file.get("boundary_conditions", {}).items():
-        kind = text(group.attrs.get("kind", group.attrs.get("bc_type", "unknown"))).lower()
+        kind = text(group.attrs.get("bc_type", "unknown")).lower()
         dims = texts(group.attrs.get("associated_dims"))
         fields = tuple(texts(group.attrs.get("associated_fields")))
-        value = group.attrs.get("value")
         if len(dims) != 1 or dims[0] not in axes:
             notes.append(
                 f"boundary condition {name!r} ({kind}) on {dims} is not on one side of the box"
             )
             continue
-        for side in _sides(group, kind):
-            found.append(
-                Boundary(dims[0], side, kind, fields, None if value is None else float(value))
-            )
+        for side in _sides(path, group, kind):
+            found.append(Boundary(dims[0], side, kind, fields))
     return found
 
 
-def _sides(group: h5py.Group, kind: str) -> Iterator[Side]:
+def _sides(path: Path, group: h5py.Group, kind: str) -> Iterator[Side]:
     """The sides that the mask of a condition touches; both for a periodic axis."""
-    mask = group["mask"][()] if "mask" in group and group["mask"].ndim == 1 else None
+    there = "mask" in group and group["mask"].ndim == 1
+    mask = values(path, group["mask"]) if there else None
     if kind == "periodic" or mask is None or not mask.any() or mask[0]:
         yield "lower"
     if kind == "periodic" or mask is None or not mask.any() or mask[-1]:
@@ -187,36 +162,58 @@ def _field(
     variable = Variable(
         name,
         grid,
-        role=text(data.attrs.get("role", "state" if moving else "geometry")),  # type: ignore[arg-type]
+        role="state" if moving else "geometry",
         components=tuple(int(k) for k in data.shape[data.ndim - rank :]) if rank else (),
         symmetry=symmetry,  # type: ignore[arg-type]
         unit=_optional(data, "unit"),
-        location=_optional(data, "location"),  # type: ignore[arg-type]
         time_varying=moving,
         constant_along=tuple(a for a, v in zip(grid.names, varying, strict=True) if not v),
     )
     return variable, stored(path, data, tuple(axes))
 
 
+def _forcing(path: Path, file: h5py.File, grid: Grid) -> Iterator[tuple[Variable, Stored]]:
+    """Scalars that vary in time: a forcing that is the same at every point of the grid."""
+    for name, data in file.get("scalars", {}).items():
+        if not bool(data.attrs.get("time_varying", False)):
+            continue
+        axes = ("sample", "time") if bool(data.attrs.get("sample_varying", True)) else ("time",)
+        if data.ndim != len(axes):
+            raise DataError(path, f"{data.name} has the shape {data.shape}, expected {axes}")
+        variable = Variable(
+            name,
+            grid,
+            "forcing",
+            unit=_optional(data, "unit"),
+            time_varying=True,
+            constant_along=grid.names,
+        )
+        yield variable, stored(path, data, axes)
+
+
 def _params(
-    file: h5py.File, n: int, notes: list[str]
+    path: Path, file: h5py.File, n: int
 ) -> tuple[tuple[Variable, ...], dict[str, NDArray[np.float64]], dict[str, str]]:
-    values: dict[str, NDArray[np.float64]] = {}
+    found: dict[str, NDArray[np.float64]] = {}
     provenance, units = {}, {}
     group = file.get("scalars", {})
-    for name in group:
-        data = group[name]
+    for name, data in group.items():
         if bool(data.attrs.get("time_varying", False)):
-            notes.append(f"the scalar {name!r} varies in time and is left out")
             continue
-        values[name] = np.broadcast_to(np.asarray(data[()], dtype=np.float64), (n,)).copy()
+        numbers = np.asarray(values(path, data), dtype=np.float64)
+        if numbers.shape not in ((), (1,), (n,)):
+            raise DataError(path, f"{data.name} must be one number or {n}, got {numbers.shape}")
+        found[name] = np.broadcast_to(numbers, (n,)).copy()
         provenance[name], units[name] = f"data set scalars/{name}", _optional(data, "unit")
     for name in texts(file.attrs.get("simulation_parameters")):
-        if name not in values and name in file.attrs and np.ndim(file.attrs[name]) == 0:
-            values[name] = np.full(n, float(file.attrs[name]))
+        if name not in found and name in file.attrs and np.ndim(file.attrs[name]) == 0:
+            try:
+                found[name] = np.full(n, float(file.attrs[name]))
+            except (TypeError, ValueError):
+                continue  # a word, not a number
             provenance[name] = "attribute of the file"
-    variables = tuple(Variable(k, role="param", unit=units.get(k)) for k in values)
-    return variables, values, provenance
+    variables = tuple(Variable(k, role="param", unit=units.get(k)) for k in found)
+    return variables, found, provenance
 
 
 def _times(path: Path, file: h5py.File, moving: bool) -> tuple[NDArray[np.float64] | None, int]:
@@ -224,7 +221,7 @@ def _times(path: Path, file: h5py.File, moving: bool) -> tuple[NDArray[np.float6
         return None, 1
     if "time" not in file["dimensions"]:
         raise DataError(path, "fields vary in time but dimensions/time is missing")
-    times = np.asarray(file["dimensions/time"][()], dtype=np.float64)
+    times = np.asarray(values(path, file["dimensions/time"]), dtype=np.float64)
     return times, int(times.shape[-1])
 
 
@@ -252,120 +249,3 @@ def bc_type(kind: str) -> str:
     return {"periodic": "PERIODIC", "open": "OPEN", "outflow": "OPEN", "inflow": "OPEN"}.get(
         kind, "WALL"
     )
-
-
-def write_file(
-    path: Path,
-    schema: Schema,
-    fields: dict[str, NDArray[Any]],
-    params: dict[str, NDArray[np.float64]],
-    attributes: dict[str, str],
-    times: NDArray[np.float64] | None,
-    ours: bool = True,
-) -> None:
-    """Write one file of this layout; `ours` adds roles, units, bounds and the mark of sciops.
-
-    `fields`: name -> (n, [T,] *N[, *components]) for every variable but the parameters.
-    """
-    grids = {v.domain for v in schema.variables if v.domain is not None}
-    grid = next(iter(grids))
-    if len(grids) != 1 or not isinstance(grid, Grid):
-        raise DataError(path, "this layout holds one grid; write inputs and targets to two files")
-    n = len(next(iter(fields.values())))
-    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
-        file.attrs["dataset_name"] = schema.name
-        file.attrs["grid_type"] = "cartesian"
-        file.attrs["n_spatial_dims"] = grid.dimension
-        file.attrs["n_trajectories"] = n
-        file.attrs["simulation_parameters"] = np.array(list(params), dtype=h5py.string_dtype())
-        if ours:
-            file.attrs[MARK] = "sciops-1"
-        for key, value in attributes.items():
-            file.attrs[key] = value
-        _write_dimensions(file, schema, grid, times, ours)
-        _write_boundary(file, schema, grid, ours)
-        _write_scalars(file, schema, params, ours)
-        _write_fields(file, schema, fields, grid, ours)
-
-
-def _flags(data: h5py.Dataset | h5py.Group, sample: bool, time: bool) -> None:
-    data.attrs["sample_varying"], data.attrs["time_varying"] = sample, time
-
-
-def _write_dimensions(
-    file: h5py.File, schema: Schema, grid: Grid, times: NDArray[np.float64] | None, ours: bool
-) -> None:
-    group = file.create_group("dimensions")
-    group.attrs["spatial_dims"] = np.array(grid.names, dtype=h5py.string_dtype())
-    time = group.create_dataset("time", data=np.zeros(1) if times is None else times)
-    _flags(time, times is not None and times.ndim == 2, True)
-    for axis in grid.axes:
-        data = group.create_dataset(axis.name, data=axis.coordinates)
-        _flags(data, False, False)
-        if ours:
-            data.attrs["lower"], data.attrs["upper"] = axis.lower, axis.upper
-            if axis.periodic is not None:
-                data.attrs["periodic"] = axis.periodic
-            if axis.unit is not None:
-                data.attrs["unit"] = axis.unit
-    if ours and schema.time_unit is not None:
-        time.attrs["unit"] = schema.time_unit
-
-
-def _write_boundary(file: h5py.File, schema: Schema, grid: Grid, ours: bool) -> None:
-    group = file.create_group("boundary_conditions")
-    for number, b in enumerate(schema.boundary):
-        if b.kind == "periodic" and b.side == "upper":
-            continue  # one group tells both sides
-        name = (
-            f"{b.axis}_{b.kind}" if b.kind == "periodic" else f"{b.axis}_{b.side}_{b.kind}_{number}"
-        )
-        one = group.create_group(name)
-        one.attrs["associated_dims"] = np.array([b.axis], dtype=h5py.string_dtype())
-        one.attrs["associated_fields"] = np.array(b.variables, dtype=h5py.string_dtype())
-        one.attrs["bc_type"] = bc_type(b.kind)
-        _flags(one, False, False)
-        if ours:
-            one.attrs["kind"] = b.kind
-            if b.value is not None:
-                one.attrs["value"] = b.value
-        mask = np.zeros(schema.axis(b.axis).size, dtype=bool)
-        if b.side == "lower" or b.kind == "periodic":
-            mask[0] = True
-        if b.side == "upper" or b.kind == "periodic":
-            mask[-1] = True
-        one.create_dataset("mask", data=mask)
-
-
-def _write_scalars(
-    file: h5py.File, schema: Schema, params: dict[str, NDArray[np.float64]], ours: bool
-) -> None:
-    group = file.create_group("scalars")
-    group.attrs["field_names"] = np.array(list(params), dtype=h5py.string_dtype())
-    for name, values in params.items():
-        data = group.create_dataset(name, data=values)
-        _flags(data, True, False)
-        unit = schema[name].unit
-        if ours and unit is not None:
-            data.attrs["unit"] = unit
-
-
-def _write_fields(
-    file: h5py.File, schema: Schema, fields: dict[str, NDArray[Any]], grid: Grid, ours: bool
-) -> None:
-    for rank, group_name in enumerate(FIELD_GROUPS):
-        members = [v for v in schema.variables if v.role != "param" and v.rank == rank]
-        group = file.create_group(group_name)
-        group.attrs["field_names"] = np.array([v.name for v in members], dtype=h5py.string_dtype())
-        for v in members:
-            data = group.create_dataset(v.name, data=fields[v.name])
-            _flags(data, True, v.time_varying)
-            data.attrs["dim_varying"] = np.ones(grid.dimension, dtype=bool)
-            if rank == 2:
-                data.attrs["symmetric"] = v.symmetry == "symmetric"
-                data.attrs["antisymmetric"] = v.symmetry == "antisymmetric"
-            if ours:
-                data.attrs["role"] = v.role
-                for key, value in (("unit", v.unit), ("location", v.location)):
-                    if value is not None:
-                        data.attrs[key] = value

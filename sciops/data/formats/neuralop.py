@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
 from sciops.core.schema import Axis, Grid, Schema, Variable
+from sciops.data.containers import torch as torch_file
 from sciops.data.layout import Format, Layout, Part, Stored
-from sciops.data.reader import torch_members
 
 AXES = {1: ("x",), 2: ("x", "y"), 3: ("x", "y", "z")}
 NOTE = "coordinates are not stored; points i / n on the unit interval are assumed"
@@ -43,14 +43,14 @@ class Neuralop(Format):
         with zipfile.ZipFile(path) as archive:
             if not any(name.endswith("data.pkl") for name in archive.namelist()):
                 return None
-        members = torch_members(path)
+        members = torch_file.members(path)
         if {"x", "y"} <= set(members) and len(members["x"]) == len(members["y"]):
             return "a torch file with the tensors x and y of as many samples"
         return None
 
     def layout(self, path: Path) -> Layout:
         """The layout of one file."""
-        members = torch_members(path)
+        members = torch_file.members(path)
         x, y = members["x"], members["y"]
         names = _spatial(path, x)
         grid = _grid(dict(zip(names, x.shape[x.ndim - len(names) :], strict=True)))

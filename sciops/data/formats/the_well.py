@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sciops.core.schema import Axis, Boundary, Grid, Schema, Variable
+from sciops.core.schema import Axis, Boundary
+from sciops.data import contents
 from sciops.data.formats import _well
 from sciops.data.hdf5 import is_hdf5
 from sciops.data.layout import Format, Layout
@@ -25,12 +26,14 @@ class TheWell(Format):
     source = "PolymathicAI/the_well, docs/data_format.md; arXiv 2412.00568"
 
     def recognises(self, path: Path) -> str | None:
-        """Groups ``dimensions`` and ``t?_fields``, without our own mark."""
+        """Groups ``dimensions`` and ``t?_fields``, without our own ``sciops_contents``."""
         files = _files(path)
         if not files or not is_hdf5(files[0][0]) or not _well.has_structure(files[0][0]):
             return None
         if path.is_file():
-            found = None if _well.is_ours(path) else "HDF5 with the groups dimensions and t?_fields"
+            found = (
+                None if contents.carried(path) else "HDF5 with the groups dimensions and t?_fields"
+            )
             return found
         return (
             f"a folder data/{{{','.join(SUBSETS)}}} of {len(files)} HDF5 files of The Well's layout"
@@ -42,32 +45,21 @@ class TheWell(Format):
 
     def write_tiny(self, path: Path) -> Path:
         """Two trajectories of three frames on a periodic 6 x 4 grid: scalar, vector, tensor."""
-        axes = (
-            Axis.uniform("x", 6, spacing="periodic"),
-            Axis.uniform("y", 4, spacing="periodic"),
-        )
-        grid = Grid(axes)
-        schema = Schema(
-            (
-                Variable("height", grid, time_varying=True),
-                Variable("velocity", grid, components=(2,), time_varying=True),
-                Variable(
-                    "strain", grid, components=(2, 2), symmetry="symmetric", time_varying=True
-                ),
-                Variable("nu", role="param"),
-            ),
-            tuple(Boundary(a, "lower", "periodic") for a in grid.names),
-            name="tiny",
-        )
+        from sciops.data.arrays import from_arrays
+        from sciops.data.convert import convert
+        from sciops.data.source import FileSource
+
         h = np.arange(144, dtype=np.float32).reshape(2, 3, 6, 4)
         v = np.stack([h, -h], axis=-1)
-        fields = {"height": h, "velocity": v, "strain": np.stack([v, v], axis=-1)}
-        target = path / "tiny.hdf5"
-        times = np.array([0.0, 0.5, 1.0])
-        _well.write_file(
-            target, schema, fields, {"nu": np.array([0.1, 0.2])}, {}, times, ours=False
+        arrays = from_arrays(
+            [Axis.uniform("x", 6, spacing="periodic"), Axis.uniform("y", 4, spacing="periodic")],
+            states={"height": h, "velocity": v, "strain": np.stack([v, v], axis=-1)},
+            params={"nu": [0.1, 0.2]},
+            times=[0.0, 0.5, 1.0],
+            boundary=[Boundary(axis, "lower", "periodic") for axis in ("x", "y")],
+            name="tiny",
         )
-        return target
+        return convert(FileSource(arrays), path / "tiny.hdf5", "the_well").path
 
 
 def _files(path: Path) -> list[tuple[Path, str | None]]:

@@ -1,0 +1,67 @@
+"""Files of ``torch.save``: tensors, or a dictionary of them; loaded without running any code."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sciops.core.errors import DataError
+from sciops.data.layout import Stored
+
+KEY = "tensor"  # of a file that holds one tensor
+
+
+def is_container(path: Path) -> bool:
+    """A zip archive with torch's ``data.pkl``."""
+    if not path.is_file() or not zipfile.is_zipfile(path):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+
+
+def arrays(path: Path) -> dict[str, Stored]:
+    """The tensors, by their key."""
+    return {
+        key: Stored(str(path), "torch", key, ("?",) * a.ndim, a.shape, a.dtype.str)
+        for key, a in members(path).items()
+    }
+
+
+def members(path: Path) -> dict[str, NDArray[Any]]:
+    """The tensors as numpy views of the file."""
+    import torch
+
+    try:
+        tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except FileNotFoundError:
+        raise DataError(path, "no such file") from None
+    except Exception as error:  # torch raises many kinds on foreign bytes
+        raise DataError(
+            path,
+            f"not a torch file of plain tensors ({type(error).__name__}); "
+            f"pickled objects are refused",
+        ) from None
+    tree = {KEY: tree} if isinstance(tree, torch.Tensor) else tree
+    if not isinstance(tree, dict) or not all(isinstance(v, torch.Tensor) for v in tree.values()):
+        raise DataError(
+            path, f"expected a tensor or a dictionary of tensors, got {type(tree).__name__}"
+        )
+    try:
+        return {str(k): v.detach().numpy() for k, v in tree.items()}
+    except (TypeError, RuntimeError) as error:  # sparse, quantised, bfloat16
+        raise DataError(path, f"holds tensors that are not plain arrays ({error})") from None
+
+
+def load(stored: Stored) -> Any:
+    """One tensor, as a view of the file."""
+    found = members(Path(stored.path))
+    if stored.key not in found:
+        raise DataError(stored.path, f"no tensor {stored.key!r}, only {sorted(found)}")
+    return np.asarray(found[stored.key])

@@ -1,0 +1,1 @@
+"""Formats that sciops writes, one file each; see `sciops.data.writers._writer`."""
