@@ -71,8 +71,12 @@ def file_sha256(path: str | Path) -> str:
 def checksum(layout: Layout) -> str:
     """One SHA-256 that stands for the bytes of a data set, independent of where it lies."""
     digest = hashlib.sha256()
-    for path in layout.paths:
-        digest.update(file_sha256(path).encode())
+    for path in map(Path, layout.paths):
+        inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        for file in inside:  # a zarr store is a folder
+            if path.is_dir():
+                digest.update(file.relative_to(path).as_posix().encode())
+            digest.update(file_sha256(file).encode())
     for part in layout.parts:
         for name in sorted(part.arrays):
             for stored in part.arrays[name]:

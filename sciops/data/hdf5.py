@@ -138,20 +138,22 @@ def values(path: str | Path, dataset: h5py.Dataset) -> NDArray[Any]:
         )
     try:
         return np.asarray(dataset[()])
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, SystemError, MemoryError) as error:
         raise DataError(path, f"cannot read {dataset.name} ({error})") from None
 
 
 def refuse_foreign_links(path: str | Path, file: h5py.File) -> None:
     """DataError at the first link into another file; links are looked at, not followed."""
 
-    def look(name: str, link: Any) -> None:
-        if isinstance(link, h5py.ExternalLink):
-            raise DataError(
-                path, f"{name} is a link into another file ({link.filename}), which is refused"
-            )
+    def look(name: str, link: Any) -> str | None:
+        return f"{name} -> {link.filename}" if isinstance(link, h5py.ExternalLink) else None
 
-    file.visititems_links(look)
+    try:
+        found = file.visititems_links(look)
+    except (OSError, RuntimeError, SystemError, ValueError, TypeError, KeyError) as error:
+        raise DataError(path, f"a damaged HDF5 file: its links cannot be read ({error})") from None
+    if found is not None:
+        raise DataError(path, f"holds a link into another file ({found}), which is refused")
 
 
 def _open(path: str | Path) -> h5py.File:

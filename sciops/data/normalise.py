@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
 from sciops.core.schema import Variable
-from sciops.core.statistics import Moments, Statistics
+from sciops.core.statistics import Statistics
 from sciops.data import reader
 from sciops.data.files import write_text
+from sciops.data.source import FileSource
+from sciops.data.stats import (
+    INCREMENT,
+    Collected,
+    Running,
+    Sets,
+    frames_of,
+    mask_for,
+    of_number,
+    valid_points,
+)
 
 if TYPE_CHECKING:
     from sciops.data.windows import Windows
@@ -30,54 +40,62 @@ def fit_statistics(windows: Windows) -> dict[str, Statistics]:
     DataError
         If a value is NaN or infinite; the message says where.
     """
-    found: dict[str, Statistics] = {}
-    schema = windows.schema
-    for v in {v.name: v for v in (*schema.inputs, *schema.targets)}.values():
-        values, change = _field(windows, v)
-        found[v.name] = values.result()
-        if change.count:
-            found[f"{v.name}.increment"] = change.result()
-    params = np.array([windows.layout.params(s) for s in windows.samples])
-    for k, v in enumerate(schema.params):
-        moments = Moments(1)
-        moments.update(params[:, k : k + 1])
-        found[v.name] = moments.result()
-    return found
+    collected = Collected()
+    schema, source = windows.schema, FileSource(windows.layout)
+    stride = windows.window.stride
+    fields = {v.name: v for v in (*schema.inputs, *schema.targets)}.values()
+    for sample in sorted(windows.samples):  # one order, one result
+        for v in fields:
+            values, change = _field(windows, source, v, sample, stride)
+            collected.put(v.name, values)
+            if change is not None:
+                collected.put(v.name + INCREMENT, change)
+        for v, value in zip(schema.params, windows.layout.params(sample), strict=True):
+            collected.put(v.name, of_number(value))
+    return {k: Sets.stack(sets).result() for k, sets in collected.sets.items()}
 
 
-def _field(windows: Windows, v: Variable) -> tuple[Moments, Moments]:
-    """Moments of a variable and of its change over one stride."""
+def _field(
+    windows: Windows, source: FileSource, v: Variable, sample: int, stride: int
+) -> tuple[Sets, Sets | None]:
+    """Moments of a variable of one trajectory, and of its change over one stride."""
     from sciops.data.windows import require_finite
 
-    values, change = Moments(v.width), Moments(v.width)
-    stride = windows.window.stride
     assert v.domain is not None
-    points = int(np.prod(v.domain.shape)) * v.width
-    for sample in windows.samples:
-        if not v.time_varying:
-            block = reader.read(windows.layout, v.name, sample)
-            require_finite(windows.layout, v, sample, block)
-            values.update(_rows(block, v))
-            continue
-        n = int(windows.layout.lengths[sample])
-        step = max(BLOCK // points, 1)
-        for begin in range(0, n, step):
-            end = min(begin + step, n)
-            block = reader.read(windows.layout, v.name, sample, slice(begin, min(end + stride, n)))
-            require_finite(windows.layout, v, sample, block)
-            values.update(_rows(block[: end - begin], v))
-            change.update(_rows(block[stride:].astype(np.float64) - block[:-stride], v))
-    return values, change
+    running = Running(stride if v.time_varying else None)
+    mask = mask_for(source, v)
+    n = int(windows.layout.lengths[sample]) if v.time_varying else 1
+    step = max(BLOCK // (int(np.prod(v.domain.shape)) * v.width), 1)
+    for begin in range(0, n, step):
+        frames = slice(begin, min(begin + step, n))
+        block = reader.read(windows.layout, v.name, sample, frames)
+        require_finite(windows.layout, v, sample, block)
+        running.add(frames_of(block, v), valid_points(source, mask, sample, frames))
+    return running.joined()
 
 
-def _rows(block: NDArray[Any], v: Variable) -> NDArray[Any]:
-    """(.., *components) -> (rows, c)."""
-    return np.asarray(block).reshape(-1, v.width)
+def write_statistics(
+    path: Path,
+    statistics: Mapping[str, Statistics],
+    fitted_on: str,
+    parts: Mapping[str, Mapping[str, Statistics]] | None = None,
+) -> None:
+    """Write ``stats.json``.
 
-
-def write_statistics(path: Path, statistics: Mapping[str, Statistics], fitted_on: str) -> None:
-    """Write ``stats.json``; `fitted_on` says which part they belong to (the hash of a split)."""
+    Parameters
+    ----------
+    statistics
+        Of the training part, for the normalisation.
+    fitted_on
+        Which part that is: the hash of a split.
+    parts
+        Part name -> statistics of the others, for comparison.
+    """
     tree = {"fitted_on": fitted_on, "variables": {k: s.to_json() for k, s in statistics.items()}}
+    if parts:
+        tree["parts"] = {
+            name: {k: s.to_json() for k, s in found.items()} for name, found in parts.items()
+        }
     write_text(path, json.dumps(tree, indent=1))
 
 
@@ -85,8 +103,24 @@ def read_statistics(path: Path) -> tuple[dict[str, Statistics], str]:
     """(statistics, what they were fitted on) of a ``stats.json``."""
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        return {k: Statistics.from_json(s) for k, s in tree["variables"].items()}, tree["fitted_on"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = {str(k): Statistics.from_json(s) for k, s in tree["variables"].items()}
+        fitted_on = str(tree["fitted_on"])
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise DataError(
             path, f"not a file of statistics ({error}); remove it to fit them anew"
         ) from None
+    for name, s in found.items():
+        shapes = {a.shape for a in (s.mean, s.std, s.rms, s.min, s.max)}
+        if len(shapes) != 1 or s.mean.ndim != 1:
+            raise DataError(
+                path, f"{name!r} must have one number a component, got the shapes {shapes}"
+            )
+    return found, fitted_on

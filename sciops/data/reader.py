@@ -111,8 +111,8 @@ def _decoded(values: NDArray[Any], axes: list[str], stored: Stored) -> NDArray[A
         values = np.flip(values, axes.index(axis))
     if stored.packing is not None:
         pack, raw = stored.packing, values
-        values = raw.astype(pack.dtype) * pack.scale + pack.shift
-        values = values.astype(pack.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = (raw.astype(pack.dtype) * pack.scale + pack.shift).astype(pack.dtype)
         if pack.missing is not None:
             values[raw == pack.missing] = np.nan
     if stored.take == "bool":

@@ -145,7 +145,7 @@ def undrawn(monkeypatch):
 
 def leave_out_drawing(patch):
     patch.setattr(plots, "to_png_data_uri", lambda figure: "data:image/png;base64,")
-    patch.setattr(plots, "_image_panels", lambda new_figure, *_: new_figure())
+    patch.setattr(plots.comparison, "_image_panels", lambda new_figure, *_: new_figure())
 
 
 @pytest.fixture(scope="module")

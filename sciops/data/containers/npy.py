@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,7 +63,17 @@ def header(path: Path, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, fortran, dtype = read(file)
-    except (ValueError, KeyError, TypeError, OverflowError, EOFError, SyntaxError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        EOFError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+        tokenize.TokenError,
+    ) as error:
         raise DataError(path, f"the header of a NumPy array is damaged ({error})") from None
     if dtype.kind not in "fiucb":
         raise DataError(path, f"holds {dtype}, not numbers; pickled objects are refused")

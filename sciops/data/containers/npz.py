@@ -24,9 +24,9 @@ LOCAL_HEADER = 30  # bytes before name and extra field of a zip member
 
 def is_container(path: Path) -> bool:
     """A zip archive with members that end in ``.npy``."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return False
     try:
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):

@@ -17,9 +17,9 @@ KEY = "tensor"  # of a file that holds one tensor
 
 def is_container(path: Path) -> bool:
     """A zip archive with torch's ``data.pkl``."""
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        return False
     try:
+        if not path.is_file() or not zipfile.is_zipfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):

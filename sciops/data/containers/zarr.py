@@ -14,6 +14,7 @@ from sciops.data import budget
 from sciops.data.layout import Stored
 
 METADATA = ("zarr.json", ".zgroup", ".zarray")
+NAMES = "_ARRAY_DIMENSIONS"
 SMALL = 1 << 24  # bytes of a metadata file
 CODECS = {
     "adler32", "astype", "bitround", "blosc", "bytes", "bz2", "crc32", "crc32c", "delta",
@@ -40,6 +41,21 @@ def arrays(path: Path) -> dict[str, Stored]:
             found[key] = Stored(
                 str(path), "zarr", key, axes, shape, array.dtype.str, None, chunks, filters
             )
+    return found
+
+
+def labels(path: Path) -> dict[str, tuple[tuple[str, ...] | None, dict[str, Any]]]:
+    """Key -> (names of the dimensions, attributes); None where the array names no dimensions.
+
+    Version 3 has the names in its metadata, version 2 by xarray's habit in an attribute.
+    """
+    _refuse_codecs(path)
+    found: dict[str, tuple[tuple[str, ...] | None, dict[str, Any]]] = {}
+    for key, array in _walk(path, _open(path), ""):
+        attributes = dict(array.attrs)
+        names: Any = getattr(array.metadata, "dimension_names", None) or attributes.get(NAMES)
+        whole = isinstance(names, (list, tuple)) and len(names) == len(array.shape)
+        found[key] = (tuple(map(str, names)) if whole else None, attributes)
     return found
 
 

@@ -41,12 +41,13 @@ class Storage(Settings):
     @property
     def compression(self) -> dict[str, Any]:
         """Filters for `h5py.Group.create_dataset`."""
-        return {
+        filters: dict[str, dict[str, Any]] = {
             "windows": {},
             "frames": {"compression": "lzf"},
             "trajectories": {"compression": "lzf"},
             "archive": {"compression": "gzip", "compression_opts": 4, "shuffle": True},
-        }[self.preset]
+        }
+        return filters[self.preset]
 
     def chunks(self, axes: tuple[str, ...], shape: tuple[int, ...], itemsize: int) -> Any:
         """Chunk shape of an array with those axes; None where it is contiguous."""

@@ -1,0 +1,1 @@
+"""What `sciops.data.validate` looks at, one subject a file."""
