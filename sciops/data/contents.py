@@ -25,11 +25,12 @@ from numpy.typing import NDArray
 from sciops.core.errors import DataError, SciopsError
 from sciops.core.schema import Schema
 from sciops.data import budget, containers, reader
-from sciops.data.hdf5 import is_hdf5, opened
+from sciops.data.hdf5 import DAMAGE, is_hdf5, opened
 from sciops.data.layout import Layout, Part, Stored
 
 KEY = "sciops_contents"
 LARGEST = 1 << 26  # bytes of the text
+MOST_SAMPLES = 1 << 24
 POINTS = ("coordinates", "cells", "weights")
 
 
@@ -98,7 +99,7 @@ def read(path: Path, format: str, reason: str) -> Layout:
         )
     except DataError:
         raise
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+    except DAMAGE as error:
         said = error if isinstance(error, SciopsError) else f"{type(error).__name__}: {error}"
         raise DataError(path, f"{KEY} does not fit the file ({said})") from None
 
@@ -145,6 +146,8 @@ def _part(
         return None if key is None else small(path, found[key])
 
     n = int(tree["n_samples"])
+    if not 0 < n <= MOST_SAMPLES:
+        raise DataError(path, f"{KEY} declares {n} samples, expected 1 to {MOST_SAMPLES}")
     times, lengths = numbers(tree["times"]), numbers(tree["lengths"])
     frames = int(tree["frames"])
     arrays = {

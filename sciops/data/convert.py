@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from sciops.core.errors import DataError, SciopsError
 from sciops.data import hdf5
 from sciops.data.files import require_new, sidecar, write_manifest, write_text
 from sciops.data.open import get
-from sciops.data.source import FileSource, Source, joined, sample_hash
+from sciops.data.source import FileSource, Source, by_name, joined, sample_hash
 from sciops.data.split import Split
 from sciops.data.writers._writer import Storage, Writer
 
@@ -122,12 +123,14 @@ def _write(
     if progress is not None:
         progress(len(hashes), n)
     while len(hashes) < n:
-        begun = time.monotonic()
+        commit = time.monotonic() + (COMMIT if writer.streams else math.inf)
         with writer.opened(partial):
-            while len(hashes) < n and (not writer.streams or time.monotonic() - begun < COMMIT):
-                hashes.append(_put(writer, source, len(hashes)))
+            for sample in range(len(hashes), n):
+                hashes.append(_put(writer, source, sample))
                 if progress is not None:
                     progress(len(hashes), n)
+                if time.monotonic() >= commit:
+                    break
         if writer.streams:
             write_text(journal, json.dumps({"recipe": recipe, "hashes": hashes}))
 
@@ -135,9 +138,7 @@ def _write(
 def _put(writer: Writer, source: Source, sample: int) -> str:
     """Write one sample; its `sample_hash`."""
     digest = hashlib.sha256()
-    for v in source.schema.variables:
-        if v.role == "param":
-            continue
+    for v in by_name(source):
         digest.update(f"{v.name} {source.dtype(v.name).str}".encode())
         for frames, values in source.blocks(v.name, sample):
             digest.update(np.ascontiguousarray(values).tobytes())

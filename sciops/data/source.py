@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciops.core.errors import SchemaError
-from sciops.core.schema import Schema
+from sciops.core.schema import Schema, Variable
 from sciops.data import reader
 from sciops.data.files import checksum
 from sciops.data.layout import Layout
@@ -242,12 +242,16 @@ def joined(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
+def by_name(source: Source) -> list[Variable]:
+    """The fields in the order of their names, which no format changes."""
+    fields = (v for v in source.schema.variables if v.role != "param")
+    return sorted(fields, key=lambda v: v.name)
+
+
 def sample_hash(source: Source, sample: int) -> str:
-    """SHA-256 of all that one sample holds: fields, parameters, times; independent of storage."""
+    """SHA-256 of the fields and parameters of one sample; independent of storage, without times."""
     digest = hashlib.sha256()
-    for v in source.schema.variables:
-        if v.role == "param":
-            continue
+    for v in by_name(source):
         digest.update(f"{v.name} {source.dtype(v.name).str}".encode())
         for _, values in source.blocks(v.name, sample):
             digest.update(np.ascontiguousarray(values).tobytes())

@@ -152,11 +152,13 @@ def test_to_pdebench_and_back(tmp_path, shape, names, native, kind):
     there = convert(source, tmp_path / "there.hdf5", "pdebench").path
     assert_same(source, open_source(there))
     assert_same(source, open_source(convert(open_source(there), tmp_path / "b.hdf5").path))
+    if kind in ("?", "c16"):  # PDEBench's own reader takes real numbers only
+        with pytest.raises(DataError, match="real numbers"):
+            open_source(there, "pdebench")
+        return
     plain = open_source(there, "pdebench")  # as one reads it who knows nothing of sciops
     for theirs, ours in (native or {k: k for k in names}).items():
         got, expected = plain.read(theirs, 2), source.read(ours, 2)
-        order = [plain.schema[theirs].domain.names.index(a) for a in source.schema.axis("x").name]
-        assert order is not None
         if plain.schema[theirs].domain.names == ("y", "x"):
             got = got.swapaxes(1, 2)
         np.testing.assert_array_equal(got, expected)
@@ -330,8 +332,9 @@ def test_other_software_reads_what_is_written(tmp_path):
     source = FileSource(everything())
     path = convert(source, tmp_path / "a.nc", "netcdf").path
     with xr.open_dataset(path, engine="h5netcdf") as found:
-        assert found["velocity"].dims == ("sample", "time", "x", "y", "component")
-        assert found["velocity"].attrs["units"] == "m/s" and found["x"].attrs["units"] == "m"
+        assert found["velocity"].dims == ("sample", "time", "x_velocity", "y", "component")
+        assert found["velocity"].attrs["units"] == "m/s"
+        assert found["x_velocity"].attrs["units"] == "m"
         np.testing.assert_array_equal(found["velocity"][1], source.read("velocity", 1))
         assert found["solid"].dtype == bool
         np.testing.assert_array_equal(found["psi"][2], source.read("psi", 2))
