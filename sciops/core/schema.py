@@ -11,6 +11,7 @@ back without loss.  What is not known is None or "unknown"; nothing is guessed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -29,7 +30,15 @@ Spacing = Literal["cell", "node", "periodic", "left", "interior", "graded"]
 
 SIDES: tuple[Side, Side] = ("lower", "upper")
 ROLES: tuple[Role, ...] = ("state", "input", "target", "param", "forcing", "geometry")
-LONGEST_AXIS = 1 << 24  # points of an axis that is read from JSON, which may be anybody's
+MOST_POINTS = 1 << 23  # of all uniform axes together that are read from JSON, anybody's
+JSON_TYPES: dict[str, tuple[type, ...]] = {  # of the entries that have a key of that name
+    "name": (str,), "axis": (str,), "kind": (str,), "side": (str,), "spacing": (str,),
+    "lower": (int, float), "upper": (int, float), "n": (int,), "frames": (int,),
+    "time_varying": (bool,), "periodic": (bool, type(None)), "domain": (int, type(None)),
+    "unit": (str, type(None)), "time_unit": (str, type(None)), "symmetry": (str, type(None)),
+    "location": (str, type(None)), "value": (int, float, type(None)),
+    "dt": (int, float, type(None)),
+}  # fmt: skip
 SPACING_TOLERANCE = 1e-3  # of one interval: coordinates are often stored in float32
 
 
@@ -383,7 +392,13 @@ class Variable:
     @property
     def width(self) -> int:
         """Numbers at one point of one frame."""
-        return int(np.prod(self.components, dtype=int))
+        return math.prod(self.components)
+
+    @cached_property
+    def axes(self) -> tuple[str, ...]:
+        """Axes of one sample before the components: time where it varies, and those of the grid."""
+        space = () if self.domain is None else self.domain.names
+        return ("time", *space) if self.time_varying else space
 
     @property
     def channels(self) -> int:
@@ -414,7 +429,8 @@ class Schema:
     Parameters
     ----------
     variables
-        In the order of the channels.  A name may stand once per role.
+        In the order of the channels.  A name may stand once per role; a parameter's name
+        stands nowhere else, since tables and files hold both under it.
     boundary
         Conditions per side and variable; sides that are not named are unknown.
     dt
@@ -440,6 +456,10 @@ class Schema:
         double = {k for k in keys if keys.count(k) > 1}
         if double:
             raise SchemaError(f"variables stand twice in one role: {sorted(double)}")
+        params = {v.name for v in self.variables if v.role == "param"}
+        both = {v.name for v in self.variables if v.role != "param"} & params
+        if both:
+            raise SchemaError(f"both parameters and fields: {sorted(both)}; rename one of each")
         by_role = {r: tuple(v for v in self.variables if v.role == r) for r in ROLES}
         object.__setattr__(self, "_by_role", by_role)
         for target, source in self.feedback:
@@ -589,15 +609,23 @@ class Schema:
         if tree.get("schema_version") != 1:
             raise SchemaError(f"schema_version must be 1, got {tree.get('schema_version')!r}")
         try:
+            n = sum(int(a.get("n", 0)) for d in tree["domains"] for a in d.get("axes", ()))
+            if n > MOST_POINTS:
+                raise SchemaError(f"axes of {n} points; all together may have {MOST_POINTS}")
             domains = [_domain_from_json(d) for d in tree["domains"]]
             variables = []
-            for v in tree["variables"]:
+            for v in map(_typed, tree["variables"]):
                 domain = None if v["domain"] is None else domains[v["domain"]]
-                lists = {k: tuple(v[k]) for k in ("components", "constant_along")}
+                lists = {
+                    "components": _listed(v["components"], int),
+                    "constant_along": _listed(v["constant_along"], str),
+                }
                 variables.append(Variable(**{**v, **lists, "domain": domain}))
             boundary = tuple(
-                Boundary(**{**b, "variables": tuple(b["variables"])}) for b in tree["boundary"]
+                Boundary(**{**b, "variables": _listed(b["variables"], str)})
+                for b in map(_typed, tree["boundary"])
             )
+            _typed(tree)
             return cls(
                 tuple(variables),
                 boundary,
@@ -606,10 +634,29 @@ class Schema:
                 tuple((t, i) for t, i in tree["feedback"]),
                 tree["name"],
             )
-        except (KeyError, TypeError, IndexError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             if isinstance(error, SchemaError):
                 raise
             raise SchemaError(f"not a schema: {type(error).__name__}: {error}") from None
+
+
+def _typed(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The tree itself; SchemaError where an entry is not of the type that its key asks for."""
+    for key in tree.keys() & JSON_TYPES.keys():
+        value, kinds = tree[key], JSON_TYPES[key]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            names = " or ".join(kind.__name__ for kind in JSON_TYPES[key])
+            raise SchemaError(f"{key} must be {names}, got {value!r:.60}")
+    return tree
+
+
+def _listed(values: Any, kind: type) -> tuple[Any, ...]:
+    """A list of names, or of positive numbers."""
+    if not isinstance(values, (list, tuple)) or any(type(v) is not kind for v in values):
+        raise SchemaError(f"expected a list of {kind.__name__}, got {values!r:.60}")
+    if kind is int and any(v < 1 for v in values):
+        raise SchemaError(f"components must be positive, got {values!r:.60}")
+    return tuple(values)
 
 
 def _domain_to_json(domain: Domain) -> dict[str, Any]:
@@ -633,10 +680,9 @@ def _axis_to_json(axis: Axis) -> dict[str, Any]:
 
 
 def _axis_from_json(tree: Mapping[str, Any]) -> Axis:
+    _typed(tree)
     if "coordinates" in tree:
         return Axis(**tree)
-    if not isinstance(tree["n"], int) or tree["n"] > LONGEST_AXIS:
-        raise SchemaError(f"axis {tree.get('name')!r} cannot have {tree['n']!r} points")
     return Axis.uniform(**tree)
 
 

@@ -8,13 +8,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sciops.core.errors import SchemaError
-from sciops.core.schema import Axis, Boundary, Grid, Role, Schema, Variable
+from sciops.core.schema import (
+    Axis,
+    Boundary,
+    Domain,
+    Grid,
+    Location,
+    Points,
+    Role,
+    Schema,
+    Variable,
+)
 from sciops.data.formats._well import uniform_step
 from sciops.data.layout import COMPONENTS, Layout, Part, Stored
 
 
 def from_arrays(
-    axes: Mapping[str, tuple[float, float]] | Sequence[Axis],
+    axes: Mapping[str, tuple[float, float]] | Sequence[Axis] | Points,
     inputs: Mapping[str, ArrayLike] | None = None,
     targets: Mapping[str, ArrayLike] | None = None,
     states: Mapping[str, ArrayLike] | None = None,
@@ -29,9 +39,9 @@ def from_arrays(
     ----------
     axes
         In the order of the arrays' axes: name -> (lower, upper) for cell centres of equal cells,
-        or `Axis` objects.
+        or `Axis` objects.  For fields on the nodes of a mesh, the `Points`.
     inputs, targets
-        Name -> (n, *N[, *components]): a map from fields to fields.
+        Name -> (n, *N[, *components]): a map from fields to fields; *N is (M,) on M nodes.
     states
         Name -> (n, T, *N[, *components]): fields that evolve.
     params
@@ -53,11 +63,11 @@ def from_arrays(
     fields = [(role, k, np.asarray(a)) for role, group in given for k, a in (group or {}).items()]
     if not fields:
         raise SchemaError("no arrays: give inputs and targets, or states")
-    grid = _grid(axes, fields[0])
-    n = len(fields[0][2])
+    domain = axes if isinstance(axes, Points) else _grid(axes, fields[0])
+    n = len(np.atleast_1d(fields[0][2]))
     variables, arrays = [], {}
     for role, key, array in fields:
-        variable, stored = _field(key, array, role, grid, n)  # type: ignore[arg-type]
+        variable, stored = _field(key, array, role, domain, n)  # type: ignore[arg-type]
         variables.append(variable)
         arrays[key] = (stored,)
     values = {k: np.asarray(v, dtype=np.float64) for k, v in (params or {}).items()}
@@ -92,17 +102,22 @@ def _grid(
     )
 
 
-def _field(key: str, array: np.ndarray, role: Role, grid: Grid, n: int) -> tuple[Variable, Stored]:
+def _field(
+    key: str, array: np.ndarray, role: Role, domain: Domain, n: int
+) -> tuple[Variable, Stored]:
     lead = ("sample", "time") if role == "state" else ("sample",)
-    components = array.shape[len(lead) + grid.dimension :]
-    on_grid = array.shape[len(lead) : len(lead) + grid.dimension]
-    if len(array) != n or on_grid != grid.shape or len(components) > 2:
+    after = len(lead) + len(domain.shape)
+    components, there = array.shape[after:], array.shape[len(lead) : after]
+    if not array.ndim or len(array) != n or there != domain.shape or len(components) > 2:
         expected = "(n, T, " if role == "state" else "(n, "
         raise SchemaError(
-            f"{key!r}: expected {expected}{', '.join(map(str, grid.shape))}[, components]) with "
+            f"{key!r}: expected {expected}{', '.join(map(str, domain.shape))}[, components]) with "
             f"n = {n}, got {array.shape}"
         )
-    named = (*lead, *grid.names, *COMPONENTS[: len(components)])
+    named = (*lead, *domain.names, *COMPONENTS[: len(components)])
     stored = Stored("", "memory", key, named, array.shape, array.dtype.str, array=array)
-    variable = Variable(key, grid, role, tuple(components), time_varying=role == "state")
+    location: Location | None = "node" if isinstance(domain, Points) else None
+    variable = Variable(
+        key, domain, role, tuple(components), None, None, location, time_varying=role == "state"
+    )
     return variable, stored

@@ -36,6 +36,13 @@ _kept: OrderedDict[Key, NDArray[Any]] = OrderedDict()
 _met: OrderedDict[Key, None] = OrderedDict()
 
 
+def clear() -> None:
+    """Forget all blocks."""
+    with _lock:
+        _kept.clear()
+        _met.clear()
+
+
 def block_shape(stored: Stored) -> tuple[int, int]:
     """(samples, frames) of a block; frames are 1 where nothing evolves."""
     assert stored.chunks is not None
@@ -47,6 +54,11 @@ def block_shape(stored: Stored) -> tuple[int, int]:
     step = chunk["time"]
     fits = LARGEST // max(_bytes_per_frame(stored) * n_samples * step, 1)
     return n_samples, step * max(min(math.ceil(FRAMES / step), fits), 1)
+
+
+def block_bytes(stored: Stored) -> int:
+    """Bytes of one block."""
+    return _bytes_per_frame(stored) * math.prod(block_shape(stored))
 
 
 def _bytes_per_frame(stored: Stored) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sciops.data.layout import Layout
 from sciops.data.source import Derived, Source
 
 PARTS = ("_re", "_im")
@@ -31,6 +32,43 @@ class Cast(Derived):
     def settings(self) -> Any:
         """See `Derived`."""
         return self.kind.str
+
+
+def real(layout: Layout, window: Any) -> tuple[Layout, Any]:
+    """The layout with every complex variable q as q_re and q_im, and the window that names them.
+
+    Networks are real; the labelled view and the tools keep complex numbers.
+    """
+    split = {
+        v.name
+        for v in layout.schema.variables
+        if v.role != "param"
+        and any(s.values_dtype.kind == "c" for p in layout.parts for s in p.arrays[v.name])
+    }
+    if not split:
+        return layout, window
+
+    def names(v: str) -> tuple[str, ...]:
+        return tuple(v + ending for ending in PARTS) if v in split else (v,)
+
+    variables = [replace(v, name=k) for v in layout.schema.variables for k in names(v.name)]
+    takes: list[Literal["real", "imag"]] = ["real", "imag"]
+    parts = []
+    for part in layout.parts:
+        arrays = {}
+        for name, stored in part.arrays.items():
+            for k, take in zip(names(name), takes, strict=False):
+                there = name in split
+                arrays[k] = tuple(replace(s, take=take) for s in stored) if there else stored
+        parts.append(replace(part, arrays=arrays))
+    chosen = {
+        k: None
+        if getattr(window, k) is None
+        else tuple(n for v in getattr(window, k) for n in names(v))
+        for k in ("inputs", "targets")
+    }
+    schema = replace(layout.schema, variables=tuple(variables))
+    return replace(layout, schema=schema, parts=tuple(parts)), window.model_copy(update=chosen)
 
 
 class RealPairs(Derived):

@@ -25,13 +25,16 @@ from numpy.typing import NDArray
 from sciops.core.errors import DataError, SciopsError
 from sciops.core.schema import Schema
 from sciops.data import budget, containers, reader
-from sciops.data.hdf5 import DAMAGE, is_hdf5, opened
+from sciops.data.damage import DAMAGE, said, structure
+from sciops.data.hdf5 import is_hdf5, opened
 from sciops.data.layout import Layout, Part, Stored
 
 KEY = "sciops_contents"
-LARGEST = 1 << 26  # bytes of the text
+LARGEST = 1 << 26  # bytes of coordinates, times, or all parameters
+TEXT = 1 << 24  # bytes of the text; parsed, it may take thirty times as much
 MOST_SAMPLES = 1 << 24
 POINTS = ("coordinates", "cells", "weights")
+TAKES = (None, "real", "imag", "bool")
 
 
 def carried(path: Path) -> bool:
@@ -100,31 +103,34 @@ def read(path: Path, format: str, reason: str) -> Layout:
     except DataError:
         raise
     except DAMAGE as error:
-        said = error if isinstance(error, SciopsError) else f"{type(error).__name__}: {error}"
-        raise DataError(path, f"{KEY} does not fit the file ({said})") from None
+        text = error if isinstance(error, SciopsError) else said(error)
+        raise DataError(path, f"{KEY} does not fit the file ({text})") from None
 
 
-def small(path: Path, stored: Stored) -> NDArray[Any]:
-    """All of a small array: coordinates, times, parameters."""
+def small(path: Path, stored: Stored, most: int = LARGEST) -> NDArray[Any]:
+    """All of a small array: coordinates, times, parameters; refused above so many bytes."""
     size = int(np.prod(stored.shape, dtype=object)) * np.dtype(stored.dtype).itemsize
-    if size > LARGEST:
+    if size > most:
         raise DataError(
             path,
             f"{stored.key} should be a small list, but has the shape {stored.shape} "
             f"({budget.readable(size)})",
         )
-    return np.array(reader.source(stored)[...])
+    with structure(path):
+        return np.array(reader.source(stored)[...])
 
 
 def _tree(path: Path, found: Mapping[str, Stored]) -> dict[str, Any]:
     if KEY not in found:
         raise DataError(path, f"has no array {KEY}; it was not written by sciops")
     try:
-        tree = json.loads(small(path, found[KEY]).astype(np.uint8).tobytes().decode())
+        tree = json.loads(small(path, found[KEY], TEXT).astype(np.uint8).tobytes().decode())
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"{KEY} is not JSON ({error})") from None
     if not isinstance(tree, dict) or tree.get("version") != 1:
         raise DataError(path, f"{KEY} is not of version 1; a newer sciops may read it")
+    if not isinstance(tree.get("parts"), list) or not tree["parts"]:
+        raise DataError(path, f"{KEY} lists no parts; expected at least one")
     return tree
 
 
@@ -145,11 +151,14 @@ def _part(
     def numbers(key: str | None) -> NDArray[Any] | None:
         return None if key is None else small(path, found[key])
 
-    n = int(tree["n_samples"])
-    if not 0 < n <= MOST_SAMPLES:
-        raise DataError(path, f"{KEY} declares {n} samples, expected 1 to {MOST_SAMPLES}")
+    n, frames = (_count(tree, key) for key in ("n_samples", "frames"))
+    if n > MOST_SAMPLES or n * len(schema.params) * 8 > LARGEST:
+        raise ValueError(f"{n} samples of {len(schema.params)} parameters are too many")
     times, lengths = numbers(tree["times"]), numbers(tree["lengths"])
-    frames = int(tree["frames"])
+    if lengths is not None and (lengths.dtype.kind not in "iu" or not (lengths > 0).all()):
+        raise ValueError("lengths must be numbers of frames")
+    if times is not None and times.shape[:-1] not in ((), (n,)):
+        raise ValueError(f"times must be (T,) or ({n}, T), got {times.shape}")
     arrays = {
         v.name: tuple(_stored(found, entry) for entry in tree["arrays"][v.name])
         for v in schema.variables
@@ -170,7 +179,15 @@ def _part(
     )
 
 
+def _count(tree: Mapping[str, Any], key: str) -> int:
+    if type(tree[key]) is not int or tree[key] < 1:
+        raise ValueError(f"{key} must be a positive whole number, got {tree[key]!r:.60}")
+    return int(tree[key])
+
+
 def _stored(found: Mapping[str, Stored], entry: Mapping[str, Any]) -> Stored:
+    if entry.get("take") not in TAKES:
+        raise ValueError(f"take must be one of {TAKES}, got {entry['take']!r:.60}")
     return replace(
         found[entry["key"]],
         axes=tuple(str(a) for a in entry["axes"]),

@@ -48,7 +48,7 @@ def describe(layout: Layout, path: str | Path | None = None) -> str:
     if t["attributes"]:
         lines.append("attributes:")
         lines += [f"  {k} = {_short(v)}" for k, v in t["attributes"].items()]
-    return "\n".join(lines)
+    return _printable("\n".join(lines))
 
 
 def sheet(layout: Layout, path: str | Path | None = None) -> str:
@@ -117,7 +117,7 @@ def sheet(layout: Layout, path: str | Path | None = None) -> str:
     for title in ("missing", "notes"):
         if t[title]:
             out += ["", f"## {title.capitalize()}", "", *(f"- {line}" for line in t[title])]
-    return "\n".join(out) + "\n"
+    return _printable("\n".join(out) + "\n")
 
 
 def _frames(t: dict[str, Any]) -> str:
@@ -201,6 +201,13 @@ def _table(head: tuple[str, ...], rows: Iterable[Iterable[Any]]) -> list[str]:
     cells = [[str(c).replace("|", "\\|").replace("\n", " ") for c in row] for row in rows]
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
     return [f"| {line} |" for line in (*lines, *(" | ".join(row) for row in cells))]
+
+
+def _printable(text: str) -> str:
+    """Control sequences and broken characters of foreign names and texts, escaped."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def _short(text: str) -> str:

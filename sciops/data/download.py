@@ -123,7 +123,7 @@ def _seems_there(file: File, path: Path) -> bool:
 
 def _require_free_name(file: File, path: Path) -> None:
     """Refuse what stands at `path` and is not the file of the card; it is never overwritten."""
-    from pooch.hashes import hash_matches  # type: ignore[import-untyped]
+    from pooch.hashes import hash_matches
 
     if not path.exists():
         return
@@ -139,7 +139,7 @@ def _require_free_name(file: File, path: Path) -> None:
 
 def _fetch(file: File, path: Path, progress: Progress | None) -> None:
     """Fetch one file, check it, and give it its name."""
-    import pooch  # type: ignore[import-untyped]
+    import pooch
 
     def fetcher(url: str, output_file: str, _: Any) -> None:
         part = _part(path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
+from sciops.data.damage import DAMAGE, said, structure
 from sciops.data.layout import Stored
 
 MAX_HANDLES = 64  # open files per thread; the usual limit of a process is 1024
 SMALL = 1 << 26  # bytes of a coordinate, a list of times or of parameters
+NUMBERS = "fiubc"  # kinds of numpy's types
+ALL = 1 << 28  # bytes of all of these in one file
 
 FILTERS = {
     "gzip": h5py.h5z.FILTER_DEFLATE,
@@ -39,28 +43,53 @@ FILTERS = {
     "zstd": 32015,
 }
 
+Identity = tuple[str | int, ...]
+GLANCE = 0.05  # seconds
+MAX_SEEN = 4096
+
 _local = threading.local()
+_seen: dict[tuple[str, str, int], tuple[float, Identity]] = {}  # until when, and what it was
 _looked_at: set[tuple[str | int, ...]] = set()  # files that were found to hold no foreign links
 
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[h5py.File]:
-    """The file, open for reading while a format looks at its structure."""
-    with _open(path) as file:
-        known = identity(str(path))
-        if known not in _looked_at:
-            refuse_foreign_links(path, file)
-            _looked_at.add(known)
-        yield file
+    """The file, open for reading while a format looks at its `structure`."""
+    outside = getattr(_local, "described", 0)
+    _local.described = 0
+    try:
+        with structure(path), _open(path) as file:
+            known = identity(str(path), fresh=True)
+            if known not in _looked_at:
+                refuse_foreign_links(path, file)
+                _looked_at.add(known)
+            yield file
+    finally:
+        _local.described = outside
 
 
-def identity(path: str) -> tuple[str | int, ...]:
-    """What distinguishes a file from another that later stands under the same path."""
+def identity(path: str, fresh: bool = False) -> Identity:
+    """What distinguishes a file from another that later stands under the same path.
+
+    A file is looked at again after `GLANCE` seconds at the latest, or at once if `fresh`: to ask
+    the system at every read would take as long as reading a window.
+    """
+    place = (path, "" if path.startswith("/") else os.getcwd(), os.getpid())
+    now = time.monotonic()
+    known = _seen.get(place)
+    if known is not None and now < known[0] and not fresh:
+        return known[1]
     try:
         found = os.stat(path)
     except OSError:
         raise DataError(path, "no such file") from None
-    return os.getpid(), os.path.abspath(path), found.st_ino, found.st_mtime_ns, found.st_size
+    key = (
+        os.getpid(), os.path.abspath(path), found.st_ino, found.st_mtime_ns, found.st_size
+    )  # fmt: skip
+    if len(_seen) > MAX_SEEN:
+        _seen.clear()
+    _seen[place] = (now + GLANCE, key)
+    return key
 
 
 def handle(path: str) -> h5py.File:
@@ -93,8 +122,8 @@ def member(path: str, key: str) -> h5py.Dataset:
             found.clear()
         try:
             dataset = found[file.id.id, key] = file[key]
-        except (KeyError, OSError, RuntimeError) as error:
-            raise DataError(path, f"no data set {key} any more ({error})") from None
+        except DAMAGE as error:
+            raise DataError(path, f"no data set {key} any more ({said(error)})") from None
     return dataset
 
 
@@ -136,10 +165,17 @@ def values(path: str | Path, dataset: h5py.Dataset) -> NDArray[Any]:
             f"{dataset.name} should be a list of coordinates or parameters, but it has the shape "
             f"{dataset.shape}, {size / 2**20:.0f} MiB; at most {SMALL >> 20} MiB are read so",
         )
+    _local.described = getattr(_local, "described", 0) + size
+    if _local.described > ALL:
+        raise DataError(
+            path,
+            f"its coordinates, times and parameters take more than {ALL >> 20} MiB together, "
+            f"which is refused; they may be claimed only",
+        )
     try:
         return np.asarray(dataset[()])
-    except (OSError, ValueError, TypeError, RuntimeError, SystemError, MemoryError) as error:
-        raise DataError(path, f"cannot read {dataset.name} ({error})") from None
+    except DAMAGE as error:
+        raise DataError(path, f"cannot read {dataset.name} ({said(error)})") from None
 
 
 def refuse_foreign_links(path: str | Path, file: h5py.File) -> None:
@@ -150,8 +186,10 @@ def refuse_foreign_links(path: str | Path, file: h5py.File) -> None:
 
     try:
         found = file.visititems_links(look)
-    except (OSError, RuntimeError, SystemError, ValueError, TypeError, KeyError) as error:
-        raise DataError(path, f"a damaged HDF5 file: its links cannot be read ({error})") from None
+    except DAMAGE as error:
+        raise DataError(
+            path, f"a damaged HDF5 file: its links cannot be read ({said(error)})"
+        ) from None
     if found is not None:
         raise DataError(path, f"holds a link into another file ({found}), which is refused")
 
@@ -183,6 +221,8 @@ def stored(
     external = dataset.external is not None or dataset.is_virtual
     if external:
         raise DataError(path, f"{dataset.name} points into other files, which is refused")
+    if dataset.shape is None or dataset.dtype.kind not in NUMBERS:
+        raise DataError(path, f"{dataset.name} must hold numbers, got {dataset.dtype}")
     filters = tuple(
         code[3].decode("utf-8", "replace") or f"filter {code[0]}"
         for i in range(dataset.id.get_create_plist().get_nfilters())

@@ -112,6 +112,17 @@ class Stored:
             )
 
     @cached_property
+    def index(self) -> tuple[tuple[Any, ...], int | None, int | None, tuple[str, ...]]:
+        """(what to index with, where the sample and the frames go, the axes that are left)."""
+        fixed = dict(self.fixed)
+        entries = [fixed.get(k, slice(None) if a else 0) for k, a in enumerate(self.axes)]
+        where = {a: k for k, a in enumerate(self.axes) if k not in fixed}
+        left = tuple(
+            a for k, a in enumerate(self.axes) if a not in ("", "sample") and k not in fixed
+        )
+        return tuple(entries), where.get("sample"), where.get("time"), left
+
+    @cached_property
     def values_dtype(self) -> np.dtype[Any]:
         """Type of the values that are read, in the machine's byte order."""
         kind = np.dtype(self.dtype if self.packing is None else self.packing.dtype)
@@ -216,12 +227,17 @@ class Layout:
         """(n,) frames of each sample."""
         return np.concatenate([p.lengths for p in self.parts])
 
-    def locate(self, sample: int) -> tuple[Part, int]:
-        """The part that holds a sample, and its number there."""
+    def place(self, sample: int) -> tuple[int, int]:
+        """(number of the part that holds a sample, number of the sample there)."""
         if not 0 <= sample < self.n_samples:
             raise IndexError(f"sample {sample} of {self.n_samples}")
         number = bisect_right(self._ends, sample)
-        return self.parts[number], sample - (self._ends[number - 1] if number else 0)
+        return number, sample - (self._ends[number - 1] if number else 0)
+
+    def locate(self, sample: int) -> tuple[Part, int]:
+        """The part that holds a sample, and its number there."""
+        number, i = self.place(sample)
+        return self.parts[number], i
 
     def times(self, sample: int) -> NDArray[np.float64]:
         """(T,) times of the frames of one sample; NaN where they are not known."""

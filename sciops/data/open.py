@@ -1,20 +1,29 @@
 """From a path to a layout: which format it is, and why.
 
-Formats are recognised by structure, never by the file's name.  Exactly one must recognise the
+What the owner says goes first: a mapping that is given, or one that lies beside the data.  Else
+formats are recognised by structure, never by the file's name.  Exactly one must recognise the
 path; otherwise the error names the candidates.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sciops.core import resolve
-from sciops.core.errors import DataError, NotFound
+from sciops.core.errors import ConfigError, DataError, NotFound
 from sciops.data import hdf5
 from sciops.data.layout import Format, Layout
+from sciops.data.mapping import Mapping, mapping_of, sidecar_of
+
+GIVEN = "described by the mapping that was given"
 
 
-def open_layout(path: str | Path, format: str | None = None) -> Layout:
+def open_layout(
+    path: str | Path,
+    format: str | None = None,
+    mapping: Mapping | dict[str, Any] | str | Path | None = None,
+) -> Layout:
     """The layout of a file or folder.
 
     Parameters
@@ -23,15 +32,26 @@ def open_layout(path: str | Path, format: str | None = None) -> Layout:
         File or folder.
     format
         Name of a format (``sciops list formats``), or ``package.module:Class``; None to look.
+    mapping
+        What the arrays of any file mean (`sciops.data.mapping.Mapping`), as it is, as a dictionary
+        or as a YAML file; it goes before every recognition.
 
     Raises
     ------
+    ConfigError
+        If the mapping cannot be understood, or a format is named beside it.
     DataError
         If there is nothing, or nothing that a known format recognises, or several do.
     """
     path = Path(path)
     if not path.exists():
         raise DataError(path, "no such file or folder")
+    if mapping is not None:
+        from sciops.data.formats.mapped import described
+
+        if format not in (None, "mapped"):
+            raise ConfigError(f"a mapping says all; leave out the format {format!r}")
+        return described(path, mapping_of(mapping), GIVEN)
     if format is None:
         format, _ = detect(path)
     return get(format).layout(path)
@@ -47,6 +67,12 @@ def get(name: str) -> Format:
 def detect(path: str | Path) -> tuple[str, str]:
     """(format, reason) of the one format that recognises the path."""
     path = Path(path)
+    beside = sidecar_of(path)
+    if beside is not None:  # what the owner says is not compared with anything
+        return "mapped", f"{beside.name} beside it says what its arrays mean"
+    own = get("sciops").recognises(path)
+    if own is not None:  # what says itself what it holds is not guessed, whatever it looks like
+        return "sciops", own
     found = {}
     for name in resolve.names("formats"):
         reason = None if get(name).on_request else get(name).recognises(path)

@@ -2,10 +2,10 @@
 
     read(layout, "velocity", sample=3, frames=slice(4, 9))  ->  (5, *N, d)
 
-The result has the axes (time, *grid, *components) in the schema's order, whatever the stored
-order is; static fields have no time axis.  Uncompressed arrays are read through a memory map,
-chunked ones by `blocks`, which decompresses a chunk once for several reads.  A read that asks for
-more than the memory budget is refused.
+The result has the axes (time, *grid, *components) in the schema's order and numbers in the
+machine's byte order, whatever the stored orders are; static fields have no time axis.  Uncompressed
+arrays are read through a memory map, chunked ones by `blocks`, which decompresses a chunk once for
+several reads.  A read that asks for more than the memory budget is refused.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from sciops.core.errors import DataError, SciopsError
 from sciops.core.schema import Variable
 from sciops.data import blocks, budget, containers, hdf5
+from sciops.data.damage import DAMAGE, said
 from sciops.data.layout import COMPONENTS, Layout, Stored
 
 _sources: OrderedDict[tuple[str | int, ...], Any] = OrderedDict()  # (file, key) -> array-like
@@ -55,29 +56,26 @@ def read(layout: Layout, name: str, sample: int, frames: slice = slice(None)) ->
     variable = layout.schema[name]
     frames = slice(*frames.indices(int(part.lengths[i])))
     stored = part.arrays[name]
+    if len(stored) == 1 and not variable.components:
+        return _read(stored[0], variable, i, frames)
     arrays = [_read(s, variable, i, frames) for s in stored]
-    if len(arrays) == 1 and (variable.rank == 0 or "component" in stored[0].axes):
+    if len(arrays) == 1 and "component" in stored[0].axes:
         return arrays[0]
     return np.stack(arrays, axis=-1).reshape(*arrays[0].shape, *variable.components)
 
 
 def _read(stored: Stored, variable: Variable, sample: int, frames: slice) -> NDArray[Any]:
-    fixed = dict(stored.fixed)
-    index: list[int | slice] = []
-    left: list[str] = []
-    for k, axis in enumerate(stored.axes):
-        if k in fixed:
-            index.append(fixed[k])
-        elif axis == "sample":
-            index.append(sample)
-        elif axis == "":
-            index.append(0)
-        else:
-            index.append(frames if axis == "time" else slice(None))
-            left.append(axis)
-    values = _values(stored, tuple(index))
+    index, sample_axis, time_axis, left = stored.index
+    asked = list(index)
+    if sample_axis is not None:
+        asked[sample_axis] = sample
+    if time_axis is not None:
+        asked[time_axis] = frames
+    values = _values(stored, tuple(asked))
     if stored.flipped or stored.packing or stored.padding or stored.take:
         values = _decoded(values, left, stored)
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder("="))
     return _canonical(values, left, variable, frames)
 
 
@@ -100,12 +98,12 @@ def _values(stored: Stored, index: tuple[int | slice, ...]) -> NDArray[Any]:
         return np.asarray(found[index])
     except SciopsError:
         raise
-    except (OSError, RuntimeError, ValueError, TypeError, KeyError, MemoryError) as error:
+    except DAMAGE as error:
         hint = hdf5.missing_filter(stored.filters)
-        raise DataError(stored.path, f"cannot read {stored.key}: {error}{hint}") from None
+        raise DataError(stored.path, f"cannot read {stored.key}: {said(error)}{hint}") from None
 
 
-def _decoded(values: NDArray[Any], axes: list[str], stored: Stored) -> NDArray[Any]:
+def _decoded(values: NDArray[Any], axes: tuple[str, ...], stored: Stored) -> NDArray[Any]:
     """Unpacked, turned round, and with the constants put around it."""
     for axis in stored.flipped:
         values = np.flip(values, axes.index(axis))
@@ -126,15 +124,17 @@ def _decoded(values: NDArray[Any], axes: list[str], stored: Stored) -> NDArray[A
 
 
 def _canonical(
-    values: NDArray[Any], have: list[str], variable: Variable, frames: slice
+    values: NDArray[Any], have: tuple[str, ...], variable: Variable, frames: slice
 ) -> NDArray[Any]:
     """Transpose to (time, *grid, *components); broadcast what is not stored."""
-    domain = variable.domain
-    assert domain is not None
-    components = [c for c in COMPONENTS[: variable.rank] if c in have]
-    want = [*(["time"] if variable.time_varying else []), *domain.names, *components]
+    if have == variable.axes and not variable.components:
+        return values
+    components = tuple(c for c in COMPONENTS[: variable.rank] if c in have)
+    want = variable.axes + components
     if have == want:
         return values
+    domain = variable.domain
+    assert domain is not None
     values = values.transpose([have.index(a) for a in want if a in have])
     if len(have) == len(want):
         return values
@@ -184,7 +184,8 @@ def _map(stored: Stored) -> NDArray[Any]:
         return np.ndarray(
             stored.shape, np.dtype(stored.dtype), file, stored.offset or 0, stored.strides
         )
-    except (OSError, ValueError, TypeError) as error:
+    except DAMAGE as error:
+        hdf5.identity(stored.path, fresh=True)  # says so where the file is gone
         raise DataError(
-            stored.path, f"cannot map {stored.key} ({error}); the file may be truncated"
+            stored.path, f"cannot map {stored.key} ({said(error)}); the file may be truncated"
         ) from None

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
 
 from sciops.core.config import Settings
 from sciops.core.errors import ConfigError, DataError, NotFound, did_you_mean
 from sciops.core.schema import Schema
 from sciops.data.files import checksum, sidecar
 from sciops.data.layout import Layout
+from sciops.data.mapping import Mapping as ArrayMapping
+from sciops.data.mapping import description_hash, mapping_of
 from sciops.data.normalise import write_statistics
 from sciops.data.open import open_layout
 from sciops.data.split import Split, split_of_format, split_samples
@@ -27,6 +32,7 @@ class DataConfig(Settings):
 
     path: str  # file or folder
     format: str | None = None  # name of the format; None: recognised by structure
+    mapping: ArrayMapping | None = None  # what the arrays mean, or the path of a YAML that says so
     train: str | None = None  # file inside the folder `path`
     tests: dict[str, str] = {}  # name of a test set -> file inside the folder `path`
     valid: float = 0.1  # share of the trajectories
@@ -35,6 +41,11 @@ class DataConfig(Settings):
     window: Window = Window()
     rollout: int = 1  # frames predicted at test, each from the one before
     test_every: int = 1  # frames between the beginnings of two test windows
+
+    @field_validator("mapping", mode="before")
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        return mapping_of(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True)
@@ -63,7 +74,7 @@ def load(config: DataConfig) -> TaskData:
         are of another task than the training data.
     """
     root = Path(config.path)
-    layout = open_layout(_inside(root, config.train), config.format)
+    layout = open_layout(_inside(root, config.train), config.format, config.mapping)
     split = _split(config, layout, root)
     train = Windows(layout, split.parts["train"], config.window)
     valid = Windows(layout, split.parts["valid"], config.window)
@@ -71,10 +82,12 @@ def load(config: DataConfig) -> TaskData:
         update={"horizon": config.rollout, "every": config.test_every}
     )
     checksums = {Path(_inside(root, config.train)).name: checksum(layout)}
+    if layout.format == "mapped":  # other words for the same bytes make other numbers
+        checksums["mapping"] = description_hash(layout)
     tests = {}
     if config.tests:
         for name, file in config.tests.items():
-            other = open_layout(_inside(root, file), config.format)
+            other = open_layout(_inside(root, file), config.format, config.mapping)
             tests[name] = Windows(other, None, at_test)
             checksums[file] = checksum(other)
     else:

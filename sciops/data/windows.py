@@ -13,7 +13,8 @@ a description of the files only, so it pickles and works with workers started in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -28,6 +29,7 @@ from sciops.core.operator import Sample
 from sciops.core.schema import Schema, Variable
 from sciops.core.statistics import Statistics
 from sciops.data import reader
+from sciops.data.change import real
 from sciops.data.layout import Layout
 
 
@@ -94,6 +96,35 @@ def _chosen(schema: Schema, names: Sequence[str] | None, roles: Sequence[str]) -
     return chosen
 
 
+class Batch(list[Sample]):
+    """The samples of a batch, and the batch of which they are views."""
+
+    def __init__(self, whole: Sample) -> None:
+        super().__init__(
+            cast(Sample, {k: cast(Tensor, t)[i] for k, t in whole.items()})
+            for i in range(len(whole["id"]))
+        )
+        self.whole = whole
+
+
+def collate(samples: list[Sample]) -> Sample:
+    """For ``DataLoader(windows, .., collate_fn=collate)``: the batch as it was read, not copied."""
+    return samples.whole if isinstance(samples, Batch) else cast(Sample, default_collate(samples))
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """Shapes, channels and small tensors that all windows of a `Windows` share."""
+
+    inputs: tuple[int, ...]
+    targets: tuple[int, ...]
+    places: tuple[tuple[str, Variable, slice | None, slice | None], ...]
+    params: Tensor  # (n, P), by sample of the layout
+    mask: Tensor
+    no_times: NDArray[np.float64]
+    kind: np.dtype[Any]
+
+
 class Windows(Dataset[Sample]):
     """The windows of some trajectories of a data set, as tensors.
 
@@ -121,14 +152,15 @@ class Windows(Dataset[Sample]):
         window: Window | None = None,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        self.layout = layout
+        self.layout, window = real(layout, Window() if window is None else window)
+        layout = self.layout
         self.samples = tuple(range(layout.n_samples) if samples is None else samples)
-        self.window = Window() if window is None else window
+        self.window = window
         self.dtype = dtype
         self.schema = task_schema(layout.schema, self.window)
         _ = self.schema.input_domain, self.schema.target_domain
         self.evolves = any(v.time_varying for v in (*self.schema.inputs, *self.schema.targets))
-        self._starts = self._index()
+        self.starts = self._index()
         self._statistics: dict[str, Statistics] | None = None
 
     def _index(self) -> NDArray[np.int64]:
@@ -152,62 +184,91 @@ class Windows(Dataset[Sample]):
         return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self.starts)
 
     def __getitem__(self, number: int) -> Sample:
-        sample, start = (int(k) for k in self._starts[number])
-        w = self.window
-        frames = slice(start, start + w.span, w.stride)
-        fields: dict[str, NDArray[Any]] = {}
-        for v in (*self.schema.inputs, *self.schema.targets):
-            if v.name not in fields:
-                fields[v.name] = self._frames(v, sample, frames)
-        inputs = [
-            f[: v.frames].reshape(-1, *f.shape[2:])
-            for v in self.schema.inputs
-            for f in (fields[v.name],)
-        ]
-        targets = [
-            fields[v.name][w.history :] if v.time_varying else fields[v.name]
-            for v in self.schema.targets
-        ]
-        y = self._tensor(targets, 1)
-        times = np.full(w.history + w.horizon, np.nan)
-        if self.evolves:
-            times = self.layout.times(sample)[frames]
+        fixed = self._fixed
+        x = np.empty(fixed.inputs, fixed.kind)  # numpy's allocation is the faster one
+        y = np.empty(fixed.targets, fixed.kind)
+        times = self._fill(number, x, y)
         return {
-            "inputs": self._tensor(inputs, 0),  # (C, *N)
-            "targets": y,  # (T, C', *N')
-            "params": torch.tensor(self.layout.params(sample), dtype=self.dtype),
-            "mask": torch.ones((y.shape[0], *[1] * (y.ndim - 1)), dtype=torch.bool),
-            "time": torch.tensor(times, dtype=torch.float64),
-            "id": torch.tensor([sample, start]),
+            "inputs": torch.from_numpy(x),  # (C, *N)
+            "targets": torch.from_numpy(y),  # (T, C', *N')
+            "params": fixed.params[int(self.starts[number, 0])].clone(),
+            "mask": fixed.mask.clone(),
+            "time": torch.from_numpy(np.array(times, dtype=np.float64)),
+            "id": torch.from_numpy(self.starts[number].copy()),
         }
 
-    def _frames(self, v: Variable, sample: int, frames: slice) -> NDArray[Any]:
+    def _fill(self, number: int, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
+        """Read one window into its places (C, *N) and (T, C', *N'); its times."""
+        sample, start = self.starts[number].tolist()
+        w = self.window
+        history, frames = w.history, slice(start, start + w.span, w.stride)
+        for name, v, past, future in self._fixed.places:
+            values = self._frames(v, name, sample, frames)  # (T, c, *N); T = 1 where static
+            if past is not None:
+                kept = values[:history] if v.time_varying else values
+                x[past].reshape(kept.shape)[...] = kept
+            if future is not None:
+                y[:, future] = values[history:] if v.time_varying else values
+        return self._fixed.no_times if not self.evolves else self.layout.times(sample)[frames]
+
+    def batch(self, numbers: Sequence[int]) -> Sample:
+        """Several windows as one batch, read in the order of the storage, without another copy."""
+        fixed, n = self._fixed, len(numbers)
+        x = np.empty((n, *fixed.inputs), fixed.kind)
+        y = np.empty((n, *fixed.targets), fixed.kind)
+        times = np.empty((n, len(fixed.no_times)))
+        starts = self.starts[np.asarray(numbers, dtype=np.int64)]
+        for k in np.lexsort((starts[:, 1], starts[:, 0])).tolist():
+            times[k] = self._fill(int(numbers[k]), x[k], y[k])
+        return {
+            "inputs": torch.from_numpy(x),  # (B, C, *N)
+            "targets": torch.from_numpy(y),  # (B, T, C', *N')
+            "params": fixed.params[torch.from_numpy(starts[:, 0])],
+            "mask": fixed.mask.repeat(n, *[1] * fixed.mask.ndim),
+            "time": torch.from_numpy(times),
+            "id": torch.from_numpy(starts),
+        }
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Sample]:
+        """What a DataLoader asks for: the windows of a batch, as views of `batch`."""
+        return Batch(self.batch(numbers))
+
+    @cached_property
+    def _fixed(self) -> _Fixed:
+        """What is the same for every window."""
+        schema, w = self.schema, self.window
+        horizon = w.horizon if self.evolves else 1
+        past, future = schema.channel_slices("inputs"), schema.channel_slices("targets")
+        both = {v.name: v for v in (*schema.inputs, *schema.targets)}
+        params = np.array([self.layout.params(s) for s in range(self.layout.n_samples)])
+        target = schema.target_domain.shape
+        return _Fixed(
+            (schema.input_channels, *schema.input_domain.shape),
+            (horizon, schema.target_channels, *target),
+            tuple((k, v, past.get(k), future.get(k)) for k, v in both.items()),
+            torch.from_numpy(params).to(self.dtype),
+            torch.ones((horizon, *[1] * (1 + len(target))), dtype=torch.bool),
+            np.full(w.history + w.horizon, np.nan),
+            torch.empty((), dtype=self.dtype).numpy().dtype,
+        )
+
+    def _frames(self, v: Variable, name: str, sample: int, frames: slice) -> NDArray[Any]:
         """One variable as (T, c, *N); T = 1 where it does not evolve."""
-        values = reader.read(self.layout, v.name, sample, frames)
+        values = reader.read(self.layout, name, sample, frames)
         if not v.time_varying:
             values = values[None]
-        if np.iscomplexobj(values):
-            raise SchemaError(f"{v.name!r} is complex; store its real and imaginary parts")
-        if v.rank:
+        if v.components:
             values = values.reshape(*values.shape[: values.ndim - v.rank], v.width)
             return np.moveaxis(values, -1, 1)
         return values[:, None]
 
-    def _tensor(self, arrays: list[NDArray[Any]], axis: int) -> Tensor:
-        joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=axis)
-        kind = torch.empty((), dtype=self.dtype).numpy().dtype
-        return torch.from_numpy(np.array(joined, dtype=kind, order="C"))
-
     def batches(self, size: int) -> Iterator[Sample]:
         """All windows once, in order, `size` at a time, in this process."""
         for begin in range(0, len(self), size):
-            yield cast(
-                Sample,
-                default_collate([self[i] for i in range(begin, min(begin + size, len(self)))]),
-            )
+            yield self.batch(range(begin, min(begin + size, len(self))))
 
     def statistics(self) -> Mapping[str, Statistics]:
         """Per variable and component over all frames of the trajectories; computed once.

@@ -2,7 +2,8 @@
 
 Dimensions: sample, [time,] the axes of the grid (or node), [component[, component2]].  Values are
 read when they are asked for.  Trajectories of different lengths are filled up with NaN and their
-lengths stand in the coordinate ``length``.
+lengths stand in the coordinate ``length``.  Positions of points are x_node, y_node, .., their cells
+``cells(cell, vertex)``.
 """
 
 from __future__ import annotations
@@ -19,13 +20,18 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-from sciops.core.schema import Grid, Schema, Variable
-from sciops.data import reader
+from sciops.core.schema import SIDES, Boundary, Grid, Schema, Variable
+from sciops.data import budget, reader
 from sciops.data.layout import COMPONENTS, Layout
+from sciops.data.mapping import Mapping
 from sciops.data.open import open_layout
 
 
-def open_dataset(path: str | Path, format: str | None = None) -> xr.Dataset:
+def open_dataset(
+    path: str | Path,
+    format: str | None = None,
+    mapping: Mapping | dict[str, Any] | str | Path | None = None,
+) -> xr.Dataset:
     """A data set of any known format, labelled and lazy.
 
     Parameters
@@ -34,6 +40,8 @@ def open_dataset(path: str | Path, format: str | None = None) -> xr.Dataset:
         File or folder.
     format
         Name of the format; None to recognise it by structure.
+    mapping
+        What the arrays of any file mean; it goes before every recognition.  See `open_layout`.
 
     Returns
     -------
@@ -45,7 +53,7 @@ def open_dataset(path: str | Path, format: str | None = None) -> xr.Dataset:
     DataError
         If nothing is there, or it cannot be read.
     """
-    return as_dataset(open_layout(path, format))
+    return as_dataset(open_layout(path, format, mapping))
 
 
 class SciopsBackend(BackendEntrypoint):
@@ -60,12 +68,13 @@ class SciopsBackend(BackendEntrypoint):
         *,
         drop_variables: str | Iterable[str] | None = None,
         format: str | None = None,
+        mapping: Mapping | dict[str, Any] | str | Path | None = None,
     ) -> xr.Dataset:
         """See `sciops.open_dataset`."""
         dropped = (
             [drop_variables] if isinstance(drop_variables, str) else list(drop_variables or [])
         )
-        return open_dataset(filename_or_obj, format).drop_vars(dropped)
+        return open_dataset(filename_or_obj, format, mapping).drop_vars(dropped)
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:
         """False: other engines read HDF5 too, so this one is used when it is asked for."""
@@ -142,12 +151,25 @@ def as_dataset(layout: Layout) -> xr.Dataset:
         "sciops_format": layout.format,
         "sciops_reason": layout.reason,
         "name": layout.schema.name,
-        "boundary": json.dumps([asdict(b) for b in layout.schema.boundary]),
+        "boundary": json.dumps([asdict(b) for b in sides(layout.schema)]),
         **({"notes": list(layout.notes)} if layout.notes else {}),
         **({"dt": layout.schema.dt} if layout.schema.dt is not None else {}),
         **{k: v for k, v in layout.attributes.items() if k != "sciops_format"},
     }
     return xr.Dataset(variables, coordinates, attributes)
+
+
+def sides(schema: Schema) -> list[Boundary]:
+    """The conditions that are known, and one of kind ``unknown`` or periodic for every other side."""
+    found = list(schema.boundary)
+    told = {(b.axis, b.side) for b in found if not b.variables}
+    for v in schema.variables:
+        for axis in v.domain.axes if isinstance(v.domain, Grid) else ():
+            for side in SIDES:
+                if (axis.name, side) not in told:
+                    told.add((axis.name, side))
+                    found.append(Boundary(axis.name, side, schema.boundary_kind(axis.name, side)))
+    return found
 
 
 def dimensions(
@@ -206,6 +228,9 @@ def grid_coordinates(schema: Schema) -> dict[str, xr.Variable]:
             (node,) = axis_names(v, schema)
             for d, letter in enumerate("xyz"[: v.domain.dimension]):
                 found[f"{letter}_{node}"] = xr.Variable((node,), v.domain.coordinates[:, d])
+            if v.domain.cells is not None:
+                of = node.removeprefix("node")
+                found[f"cells{of}"] = xr.Variable((f"cell{of}", f"vertex{of}"), v.domain.cells)
     return found
 
 
@@ -214,15 +239,37 @@ def _coordinates(layout: Layout) -> dict[str, xr.Variable]:
     found["sample"] = xr.Variable(("sample",), np.arange(layout.n_samples))
     if not any(v.time_varying for v in layout.schema.variables):
         return found
-    lengths, longest = layout.lengths, int(layout.lengths.max())
-    rows = np.full((layout.n_samples, longest), np.nan)
-    for s in range(layout.n_samples):
-        rows[s, : lengths[s]] = layout.times(s)
     attrs = {"units": layout.schema.time_unit} if layout.schema.time_unit else {}
-    if not np.isnan(rows).any() and (rows == rows[0]).all():
-        found["time"] = xr.Variable(("time",), rows[0], attrs)
-    elif not np.isnan(rows).all():
-        found["physical_time"] = xr.Variable(("sample", "time"), rows, attrs)
-    if (lengths != longest).any():
+    times = _times(layout)
+    if times is not None:
+        dims = ("time",) if times.ndim == 1 else ("sample", "time")
+        found["time" if times.ndim == 1 else "physical_time"] = xr.Variable(dims, times, attrs)
+    lengths = layout.lengths
+    if (lengths != lengths.max()).any():
         found["length"] = xr.Variable(("sample",), lengths)
     return found
+
+
+def _times(layout: Layout) -> NDArray[np.float64] | None:
+    """(T,) where all samples have the same times, else (n, T); None where none are known."""
+    lengths, longest = layout.lengths, int(layout.lengths.max())
+    known = [p.times for p in layout.parts]
+    if all(t is None for t in known):
+        return None
+    rows = [t[:longest] for t in known if t is not None and t.ndim == 1]
+    whole = len(rows) == len(known) and bool((lengths == longest).all())
+    if whole and all(np.array_equal(row, rows[0]) for row in rows):
+        return rows[0]
+    budget.require((layout.n_samples, longest), 8, layout.parts[0].name, "the times of all samples")
+    table = np.full((layout.n_samples, longest), np.nan)
+    end = 0
+    for part in layout.parts:
+        begin, end = end, end + part.n_samples
+        if part.times is not None:
+            inside = np.arange(longest) < part.lengths[:, None]
+            times = part.times[..., :longest]
+            times = np.pad(times, [*[(0, 0)] * (times.ndim - 1), (0, longest - times.shape[-1])])
+            table[begin:end] = np.where(inside, times, np.nan)
+    if np.isnan(table).all():
+        return None
+    return table[0] if not np.isnan(table).any() and (table == table[0]).all() else table

@@ -26,7 +26,8 @@ from sciops import metrics
 from sciops.core.config import Settings
 from sciops.core.errors import NotFound, ResumeError, SciopsError
 from sciops.core.operator import Operator, Sample
-from sciops.data.windows import Windows
+from sciops.data.order import block_order, pays
+from sciops.data.windows import Windows, collate
 from sciops.training import checkpoint, objectives
 from sciops.training.distributed import World, wrap
 from sciops.training.validation import validate
@@ -50,6 +51,7 @@ class Training(Settings):
     validate_every: int = Field(1, ge=1)  # epochs
     checkpoint_seconds: float = Field(30.0, gt=0)  # between two checkpoints
     workers: int = Field(0, ge=0)  # processes that read data
+    shuffle: Literal["auto", "full", "blocks"] = "auto"  # blocks: see sciops.data.order
     distributed: Literal["ddp", "fsdp"] = "ddp"
 
     @field_validator("objective", "select")
@@ -184,14 +186,18 @@ class Loop:
     def _batches(self, epoch: int, first: int) -> Iterator[Sample]:
         """This process's share of the batches of an epoch, from batch `first` on."""
         s, w = self.settings, self.world
-        order = torch.randperm(
-            len(self.train), generator=torch.Generator().manual_seed(mix(self.seed, epoch))
-        ).tolist()
+        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+        by_blocks = s.shuffle == "blocks" or (s.shuffle == "auto" and pays(self.train))
+        if by_blocks:
+            order = block_order(self.train, generator)
+        else:
+            order = torch.randperm(len(self.train), generator=generator).tolist()
         batches = [order[k : k + s.batch_size] for k in range(0, len(order), s.batch_size)]
         shares = [self._share(b) for b in batches[first:]]
         loader = DataLoader(
             self.train,
             batch_sampler=shares,
+            collate_fn=collate,
             num_workers=s.workers,
             generator=torch.Generator().manual_seed(mix(self.seed, epoch)),
             pin_memory=w.device.type == "cuda",

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Subset
 
 from sciops import metrics
 from sciops.core.operator import Sample, rollout
-from sciops.data.windows import Windows
+from sciops.data.windows import Windows, collate
 from sciops.training.distributed import World
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def predictions(
     model.eval()
     try:
         with torch.no_grad():
-            loader = DataLoader(part, settings.batch_size, num_workers=settings.workers)
+            loader = DataLoader(
+                part, settings.batch_size, num_workers=settings.workers, collate_fn=collate
+            )
             for batch in loader:
                 batch = {k: t.to(world.device) for k, t in batch.items()}
                 yield batch, rollout(model, batch, batch["targets"].shape[1], windows.schema)

@@ -34,6 +34,8 @@ FILES = {
         {"density": (21, 48, 32), "velocity": (21, 48, 32, 2)},
     ),
     "synthetic_well/gray_scott_reaction_diffusion": ("the_well", 8, {"A": (21, 64, 64)}),
+    "mat/KdV.mat": ("pinns_mat", 1, {"u": (201, 512)}),
+    "pypde_h5/storage_1.hdf5": ("pypde", 1, {"u": (2, 2, 2)}),
 }
 
 
@@ -75,11 +77,25 @@ def test_burgers_parameter_and_grids():
     assert layout.schema.target_domain.names == ("t", "x")
 
 
+def test_one_frame_opens_but_makes_no_window():
+    from sciops.core.errors import SchemaError
+
+    layout = open_layout(DATA / "pyro_h5" / "swe__dam_x_0081.h5")
+    assert (layout.format, layout.lengths.tolist()) == ("pyro2", [1])
+    assert reader.read(layout, "momentum", 0).shape == (1, 128, 10, 2)
+    with pytest.raises(SchemaError, match="no trajectory is long enough"):
+        Windows(layout)
+
+
 @pytest.mark.parametrize(
-    "file", ["mat/KdV.mat", "pyro_h5/swe__dam_x_0081.h5", "pypde_h5/storage_1.hdf5", "README.md"]
+    ("file", "words"),
+    [
+        ("README.md", "no format recognises it"),
+        ("pyamg_mat/unit_square.mat", "a sparse matrix .*, not fields on a grid"),
+    ],
 )
-def test_what_is_not_known_yet_is_refused(file):
+def test_what_is_no_field_is_refused(file, words):
     from sciops.core.errors import DataError
 
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match=words):
         open_layout(DATA / file)

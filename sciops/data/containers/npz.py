@@ -17,6 +17,7 @@ import numpy as np
 from sciops.core.errors import DataError
 from sciops.data import budget
 from sciops.data.containers import npy
+from sciops.data.damage import DAMAGE, said
 from sciops.data.layout import Stored
 
 LOCAL_HEADER = 30  # bytes before name and extra field of a zip member
@@ -29,7 +30,7 @@ def is_container(path: Path) -> bool:
             return False
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except DAMAGE:
         return False
 
 
@@ -58,30 +59,20 @@ def arrays(path: Path) -> dict[str, Stored]:
                         raise DataError(path, f"{info.filename} goes beyond the end of the file")
                 key = info.filename.removesuffix(".npy")
                 found[key] = npy.stored(path, "npz", key, shape, fortran, dtype, offset)
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        RuntimeError,
-        ValueError,
-        struct.error,
-        NotImplementedError,
-    ) as error:
+    except DAMAGE as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(path, f"a damaged zip archive ({error})") from None
+        raise DataError(path, f"a damaged zip archive ({said(error)})") from None
     return found
 
 
 def load(stored: Stored) -> Any:
     """A compressed member, as a whole."""
-    import zlib
-
     budget.require(
         stored.shape, np.dtype(stored.dtype).itemsize, stored.path, f"the member {stored.key}"
     )
     try:
         with np.load(stored.path, allow_pickle=False) as archive:
             return archive[stored.key]
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, zlib.error) as error:
-        raise DataError(stored.path, f"cannot read {stored.key} ({error})") from None
+    except DAMAGE as error:
+        raise DataError(stored.path, f"cannot read {stored.key} ({said(error)})") from None

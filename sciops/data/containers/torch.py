@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
+from sciops.data.damage import DAMAGE
 from sciops.data.layout import Stored
 
 KEY = "tensor"  # of a file that holds one tensor
@@ -22,7 +23,7 @@ def is_container(path: Path) -> bool:
             return False
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+    except DAMAGE:
         return False
 
 

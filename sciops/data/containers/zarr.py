@@ -15,6 +15,7 @@ from sciops.data.layout import Stored
 
 METADATA = ("zarr.json", ".zgroup", ".zarray")
 NAMES = "_ARRAY_DIMENSIONS"
+LONGEST = (1 << 63) - 1  # entries along an axis that an index can count
 SMALL = 1 << 24  # bytes of a metadata file
 CODECS = {
     "adler32", "astype", "bitround", "blosc", "bytes", "bz2", "crc32", "crc32c", "delta",
@@ -37,6 +38,8 @@ def arrays(path: Path) -> dict[str, Stored]:
             filters = tuple(type(c).__name__ for c in array.compressors)
             shape = tuple(int(n) for n in array.shape)
             chunks = tuple(int(n) for n in array.chunks)
+            if max((*shape, *chunks), default=0) > LONGEST:
+                raise DataError(path, f"{key} declares the shape {shape}, chunks {chunks}")
             axes = ("?",) * len(shape)
             found[key] = Stored(
                 str(path), "zarr", key, axes, shape, array.dtype.str, None, chunks, filters

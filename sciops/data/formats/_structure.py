@@ -7,8 +7,7 @@ has.  Everything here ends in a `DataError` that says what was expected and what
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +15,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from sciops.core.errors import DataError, SchemaError, SciopsError
+from sciops.core.errors import DataError
 from sciops.core.schema import Axis
+from sciops.data.damage import structure as structure
 from sciops.data.hdf5 import SMALL, is_hdf5, opened, values
 
 SUFFIXES = (".h5", ".hdf5")  # in a folder; a single file may have any name
 LONGEST = SMALL // 8  # entries along one axis, since its coordinates are held in memory
 COUNTED = "coordinates are not stored; the axes count the points from 0"
-
-
-@contextmanager
-def structure(path: str | Path) -> Iterator[None]:
-    """A block in which contradictions and unreadable objects become a `DataError` of that file."""
-    try:
-        yield
-    except SchemaError as error:
-        raise DataError(path, str(error)) from None
-    except (KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
-        if isinstance(error, SciopsError):
-            raise
-        # what h5py raises at damaged objects and at types that numpy does not have
-        raise DataError(path, f"a damaged HDF5 structure ({error})") from None
 
 
 def files(path: Path) -> list[Path]:

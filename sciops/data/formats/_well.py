@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
 from sciops.core.schema import Axis, Boundary, Grid, Schema, Side, Variable
+from sciops.data.formats._structure import LONGEST, as_number
 from sciops.data.hdf5 import opened, stored, text, texts, values
 from sciops.data.layout import COMPONENTS, Layout, Part, Stored
 
@@ -55,7 +56,7 @@ def read_file(
     """Schema, part, attributes, notes and provenance of parameters of one file."""
     notes: list[str] = []
     with opened(path) as file:
-        n = int(file.attrs.get("n_trajectories", 1))
+        n = _samples(path, file)
         axes = _axes(path, file)
         boundary = _boundary(path, file, axes, notes)
         grid = Grid(tuple(_with_periodic(a, boundary) for a in axes.values()))
@@ -77,11 +78,19 @@ def read_file(
     return schema, part, attributes, notes, provenance
 
 
+def _samples(path: Path, file: h5py.File) -> int:
+    found = file.attrs.get("n_trajectories", 1)
+    n = as_number(found)
+    if n is None or n != int(n) or not 1 <= n <= LONGEST:
+        raise DataError(path, f"@n_trajectories must be a number of samples, got {found!r:.60}")
+    return int(n)
+
+
 def _axes(path: Path, file: h5py.File) -> dict[str, Axis]:
     group = file["dimensions"]
     names = texts(group.attrs.get("spatial_dims"))
     if not names or any(name not in group for name in names):
-        raise DataError(path, f"dimensions/@spatial_dims names {names}, found {list(group)}")
+        raise DataError(path, f"dimensions/@spatial_dims names {names!r:.200}, found {list(group)}")
     axes = {}
     for name in names:
         data = group[name]

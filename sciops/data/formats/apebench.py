@@ -81,8 +81,8 @@ class APEBench(Format):
                 "dt": 0.5, "diffusivity": 0.01, "gammas": [0.0, 1.5]}  # fmt: skip
         name = "2d_tiny__a=1, b=2"
         (folder / f"{name}.json").write_text(json.dumps({"name": name, "info": info}))
-        for subset, n in zip(SUBSETS, (2, 1), strict=True):
-            values = np.arange(n * 96, dtype=np.float32).reshape(n, 3, 2, 4, 4)
+        for subset, n, first in zip(SUBSETS, (2, 1), (0, 192), strict=True):
+            values = first + np.arange(n * 96, dtype=np.float32).reshape(n, 3, 2, 4, 4)
             np.save(folder / f"{name}_{subset}.npy", values)
         return folder
 

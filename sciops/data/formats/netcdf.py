@@ -8,8 +8,7 @@
 Variables on those axes are fields: states where they vary in time.  A variable on (sample) alone is
 a parameter.  Text, scalars, bounds, auxiliary coordinates and series without space are left out,
 with a note.  Times stay numbers in the unit of the file.  Coordinates that do not rise or fall
-strictly are replaced by counting.  A global attribute ``sciops_schema`` is the schema of a file
-that sciops exported (`_netcdf_schema`).
+strictly are replaced by counting.
 Source: netCDF User's Guide; CF Conventions 1.11.  How files are read: `_netcdf`.
 """
 
@@ -26,7 +25,7 @@ from sciops.core.errors import DataError
 from sciops.core.schema import Axis, Grid, Role, Schema, Variable
 from sciops.data import contents
 from sciops.data.containers import netcdf3
-from sciops.data.formats import _netcdf, _netcdf_schema
+from sciops.data.formats import _netcdf
 from sciops.data.formats._netcdf import File, Raw
 from sciops.data.formats._structure import structure
 from sciops.data.formats._well import uniform_step
@@ -62,8 +61,6 @@ class NetCDF(Format):
             raise DataError(path, "expected netCDF: a classic file, or HDF5 with dimension scales")
         reason = self.recognises(path) or "asked for"
         with structure(path):
-            if _netcdf_schema.ATTRIBUTE in file.attrs:
-                return _netcdf_schema.layout(file, "netcdf", reason)
             return _Reading(file).layout(reason)
 
     def write_tiny(self, path: Path) -> Path:
@@ -168,7 +165,11 @@ class _Reading:
         if file.groups:
             self.notes.append(f"groups are not read: {', '.join(file.groups)}")
         part = Part(str(file.path), n, np.full(n, frames), arrays, times, params)
-        attributes = {k: found for k in file.attrs if (found := _netcdf.word(file.attrs, k))}
+        attributes = {
+            k: found
+            for k in file.attrs
+            if not k.startswith("_NC") and (found := _netcdf.word(file.attrs, k))
+        }
         provenance = dict.fromkeys(params, "variable of the file")
         return Layout(schema, (part,), "netcdf", reason, tuple(self.notes), attributes, provenance)
 

@@ -3,7 +3,7 @@
 ``sciops data convert`` writes an array ``sciops_contents`` into whatever it makes (see
 `sciops.data.contents`), so HDF5, netCDF-4, zarr, npz and pt files come back as they were.  Our
 HDF5 has The Well's layout besides, whose own loader reads it.  Beside the file ``name.hdf5`` stand
- ``name.splits.json``, ``name.stats.json`` and ``name.manifest.json``.
+``name.splits.json``, ``name.stats.json`` and ``name.manifest.json``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from pathlib import Path
 
@@ -12,12 +11,10 @@ import pytest
 from scipy.io import netcdf_file
 
 from sciops.core.errors import DataError
-from sciops.core.schema import Axis, Boundary, Grid, Points, Schema, Variable
 from sciops.data import reader
-from sciops.data.arrays import from_arrays
 from sciops.data.open import detect, get, open_layout
 from sciops.data.windows import Window, Windows
-from sciops.data.xarray_backend import as_dataset, open_dataset
+from sciops.data.xarray_backend import open_dataset
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "netcdf"
 genuine = pytest.mark.skipif(
@@ -310,72 +307,6 @@ def test_truncated_files(tmp_path, write, keep):
     (tmp_path / "a.nc").write_bytes(data[: int(len(data) * keep)])
     with pytest.raises(DataError):
         open_layout(tmp_path / "a.nc")
-
-
-def own(layout, path, engine, name="sciops_schema"):
-    dataset = as_dataset(layout)
-    dataset.attrs = {name: json.dumps(layout.schema.to_json()), "licence": "CC0"}
-    dataset.to_netcdf(path, engine=engine)
-
-
-@pytest.mark.parametrize("engine", ["scipy", "h5netcdf"])
-def test_own_exports_come_back(tmp_path, engine):
-    grid = Grid((Axis.uniform("y", 4, unit="m"), Axis.uniform("x", 3, 0, 2, "periodic")))
-    v = RNG.normal(size=(2, T, 4, 3, 2)).astype(np.float32)
-    mask = RNG.integers(0, 2, (2, 4, 3)).astype(bool)
-    made = from_arrays(grid.axes, states={"v": v}, params={"nu": [1.0, 2.0]}, times=np.arange(T))
-    other = from_arrays(grid.axes, inputs={"mask": mask})
-    variables = (*made.schema.variables, other.schema["mask"])
-    boundary = (Boundary("y", "lower", "wall"),)
-    schema = Schema(variables, boundary, 1.0, "s", name="own")
-    from dataclasses import replace
-
-    part = replace(made.parts[0], arrays={**made.parts[0].arrays, **other.parts[0].arrays})
-    layout = replace(made, schema=schema, parts=(part,))
-    own(layout, tmp_path / "own.nc", engine)
-    back = open_layout(tmp_path / "own.nc")
-    assert back.format == "netcdf"
-    assert back.schema == schema
-    for sample in range(2):
-        np.testing.assert_array_equal(reader.read(back, "v", sample), v[sample])
-        found = reader.read(back, "mask", sample)
-        np.testing.assert_array_equal(found, mask[sample])
-        assert found.dtype == bool
-    assert back.params(1).tolist() == [2.0]
-    assert back.times(0).tolist() == list(range(T))
-    assert back.attributes["licence"] == "CC0"
-    assert back.provenance["nu"] == "argument"
-
-
-def test_own_exports_on_points(tmp_path):
-    points = Points(RNG.normal(size=(6, 2)))
-    schema = Schema((Variable("p", points),), name="nodes")
-    p = RNG.normal(size=(1, 6))
-    attrs = {"sciops_schema": json.dumps(schema.to_json())}
-    write3(tmp_path / "a.nc", {"p": (("sample", "node"), p, {})}, attrs)
-    layout = open_layout(tmp_path / "a.nc")
-    assert layout.schema == schema
-    np.testing.assert_array_equal(reader.read(layout, "p", 0), p[0])
-
-
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"schema_version": 1}'])
-def test_damaged_schemas(tmp_path, text):
-    write3(tmp_path / "a.nc", {"p": (("y", "x"), np.zeros((2, 3)), {})}, {"sciops_schema": text})
-    with pytest.raises(DataError):
-        open_layout(tmp_path / "a.nc")
-
-
-def test_a_schema_that_does_not_fit(tmp_path):
-    schema = Schema((Variable("p", Grid((Axis.uniform("x", 4),))),))
-    attrs = {"sciops_schema": json.dumps(schema.to_json())}
-    for variables in (
-        {"p": (("sample", "x"), np.zeros((1, 5)), {})},
-        {"p": (("x",), np.zeros(4), {})},
-        {"q": (("sample", "x"), np.zeros((1, 4)), {})},
-    ):
-        write3(tmp_path / "a.nc", variables, attrs)
-        with pytest.raises(DataError):
-            open_layout(tmp_path / "a.nc")
 
 
 @genuine

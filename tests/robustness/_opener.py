@@ -1,0 +1,80 @@
+"""A long-lived process that opens hostile files; replaced where one of them kills or hangs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from robustness._opening import BUDGET
+
+SECONDS = 5.0  # a file that takes longer hangs
+START = 120.0  # seconds for the imports of a new process
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How opening a file ended: answer, refused, defect; or killed, hung (see `_opening`)."""
+
+    end: str
+    text: str
+    seconds: float = 0.0
+    megabytes: float = 0.0
+
+
+class Opener:
+    """Opens files in another process."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+        self.started = 0
+
+    def __call__(self, path: Path, whole: bool = False) -> Outcome:
+        """How opening that file ends; `whole`: whether all samples' frames are read."""
+        if self.process is None:
+            self._start()
+        assert self.process is not None and self.process.stdin is not None
+        question = json.dumps([os.fsencode(path).hex(), whole])
+        try:
+            self.process.stdin.write(question + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return Outcome("killed", f"before it was asked, by {self.stop()}")
+        if not select.select([self.answers], [], [], SECONDS)[0]:
+            self.stop()
+            return Outcome("hung", f"for {SECONDS:.0f} s", SECONDS)
+        line = self.answers.readline()
+        if not line:
+            return Outcome("killed", f"by signal {-self.stop()}")
+        return Outcome(**json.loads(line))
+
+    def _start(self) -> None:
+        read, write = os.pipe()
+        environment = os.environ | {"SCIOPS_MEMORY": BUDGET, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("_opening.py")), str(write)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[write],
+            env=environment,
+            text=True,
+        )
+        os.close(write)
+        self.answers = os.fdopen(read)
+        assert select.select([self.answers], [], [], START)[0] and self.answers.readline()
+        self.started += 1
+
+    def stop(self) -> int:
+        """End the process; its exit status."""
+        if self.process is None:
+            return 0
+        self.process.kill()
+        self.process.communicate()
+        self.answers.close()
+        status, self.process = self.process.returncode, None
+        return status
