@@ -32,6 +32,7 @@ def from_arrays(
     times: ArrayLike | None = None,
     boundary: Sequence[Boundary] = (),
     name: str = "arrays",
+    geometry: Mapping[str, ArrayLike] | None = None,
 ) -> Layout:
     """Describe arrays in memory as a data set.
 
@@ -48,6 +49,10 @@ def from_arrays(
         Name -> (n,): numbers, one a sample.
     times
         (T,) or (n, T) times of the frames of `states`.
+    boundary, name
+        Conditions on the sides of the domain; name of the data set.
+    geometry
+        Name -> (n, *N): masks, obstacles; ``mask`` is true where the fields mean something.
 
     Returns
     -------
@@ -59,7 +64,9 @@ def from_arrays(
     SchemaError
         If an array does not have the shape that the axes and the others give it.
     """
-    given = [("input", inputs), ("target", targets), ("state", states)]
+    given = [
+        ("input", inputs), ("target", targets), ("state", states), ("geometry", geometry)
+    ]  # fmt: skip
     fields = [(role, k, np.asarray(a)) for role, group in given for k, a in (group or {}).items()]
     if not fields:
         raise SchemaError("no arrays: give inputs and targets, or states")

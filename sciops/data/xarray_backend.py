@@ -160,7 +160,7 @@ def as_dataset(layout: Layout) -> xr.Dataset:
 
 
 def sides(schema: Schema) -> list[Boundary]:
-    """The conditions that are known, and one of kind ``unknown`` or periodic for every other side."""
+    """The conditions that are known, and one for every other side: ``unknown``, or periodic."""
     found = list(schema.boundary)
     told = {(b.axis, b.side) for b in found if not b.variables}
     for v in schema.variables:

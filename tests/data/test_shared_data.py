@@ -137,6 +137,7 @@ TABLE = {
         hdf5("netcdf/earthkit_test_single.nc", lambda f: {
             "t2m": np.array(f["t2m"][()]).reshape(1, 7, 12)[:, ::-1]  # latitude falls in the file
         }),
+        boundary={f"longitude.{s}": "periodic" for s in ("lower", "upper")},  # degrees_east, 360
     ),
     "ezyrb_npy": Known(
         "ezyrb", {"velocity": ("time node component", (1, 59, 3067, 2)),
