@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from sciops.cli import _mapping, _text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sciops.data.convert import Converted
-    from sciops.data.mask import Shape
-    from sciops.data.repair import Times
     from sciops.data.source import Source
     from sciops.data.split import Split
-
-T = TypeVar("T")
 
 PATH = typer.Argument(help="file or folder")
 OUTPUT = typer.Option(..., "-o", "--output", help="the file to make")
@@ -26,7 +24,7 @@ TO = typer.Option(
 )
 OVERWRITE = typer.Option(False, "--overwrite", help="replace an existing file")
 STORAGE = "windows | frames | trajectories | archive"
-METHODS = "stride | average | spectral"
+WAYS = "stride | average | spectral"
 
 
 def convert(
@@ -36,13 +34,22 @@ def convert(
     storage: str = typer.Option("windows", help=STORAGE),
     samples: str = typer.Option(None, help="0:100, or 0,3,7; all if left out"),
     format: str = FORMAT,
+    map: str = _mapping.MAP,
+    dims: list[str] = _mapping.DIMS,
+    inputs: str = _mapping.INPUTS,
+    targets: str = _mapping.TARGETS,
+    states: str = _mapping.STATES,
+    params: str = _mapping.PARAMS,
     overwrite: bool = OVERWRITE,
 ) -> None:
-    """Write a data set in another format; a stopped conversion continues."""
-    from sciops.data.source import open_source
+    """Write a data set in another format; a stopped conversion continues.
 
-    source = open_source(path, format)
-    chosen = _samples(samples, source.n_samples)
+    Own arrays, which no format recognises, are read by --map or --dims.
+    """
+    from sciops.data.source import FileSource
+
+    source = FileSource(_mapping.opened(path, format, map, dims, inputs, targets, states, params))
+    chosen = _text.samples_of(samples, source.n_samples)
     made = source if chosen is None else _selected(source, chosen)
     _write(made, path, output, to, overwrite, storage)
 
@@ -90,7 +97,7 @@ def subsample(
     crop: list[str] = typer.Option(None, help="x=0.2:0.8, positions; may be repeated"),
     stride: str = typer.Option(None, help="every n-th point: 2, or x=2,y=4"),
     resolution: str = typer.Option(None, help="points: 64, or 64,32 in the grid's order, or x=64"),
-    method: str = typer.Option(None, help=f"of --resolution: {METHODS}"),
+    method: str = typer.Option(None, help=f"of --resolution: {WAYS}"),
     to: str = TO,
     format: str = FORMAT,
     overwrite: bool = OVERWRITE,
@@ -101,29 +108,29 @@ def subsample(
     periodic fields.
     """
     from sciops.core.errors import ConfigError
-    from sciops.data.resample import METHODS as KNOWN
+    from sciops.data.axis_rules import METHODS
     from sciops.data.resample import subsample as run
     from sciops.data.source import open_source
 
+    if (resolution is None) != (method is None) or (method and method not in METHODS):
+        raise ConfigError(
+            f"--resolution needs a --method, one of {', '.join(METHODS)}, got {method or 'none'}"
+        )
     if not any((samples, frames, crop, stride, resolution)):
         raise ConfigError(
             "nothing to do: give --samples, --frames, --crop, --stride or --resolution"
         )
-    if (resolution is None) != (method is None) or (method and method not in KNOWN):
-        raise ConfigError(
-            f"--resolution needs a --method, one of {', '.join(KNOWN)}, got {method or 'none'}"
-        )
     source: Source = open_source(path, format)
-    chosen = _samples(samples, source.n_samples)
+    chosen = _text.samples_of(samples, source.n_samples)
     if chosen is not None:
         source = _selected(source, chosen)
     axes = _axes(source)
     made = run(
         source,
-        None if frames is None else _slice(frames, "--frames"),
-        dict(_crop(text) for text in crop or []),
-        _per_axis(stride, axes, "--stride"),
-        _per_axis(resolution, axes, "--resolution"),
+        None if frames is None else _text.piece(frames, "--frames"),
+        dict(_text.crop_of(text) for text in crop or []),
+        _text.per_axis(stride, axes, "--stride"),
+        _text.per_axis(resolution, axes, "--resolution"),
         method or "average",  # type: ignore[arg-type]
     )
     _write(made, path, output, to, overwrite, told=len(source.notes))
@@ -135,7 +142,9 @@ def merge(
     param: list[str] = typer.Option(
         None, help="a new parameter, one value a file: nu=0.1,0.2 or 'nu[m^2/s]=0.1,0.2'"
     ),
-    allow_duplicates: bool = typer.Option(False, help="keep trajectories that stand twice"),
+    allow_duplicates: bool = typer.Option(
+        False, "--allow-duplicates", help="keep trajectories that stand twice"
+    ),
     to: str = TO,
     format: str = typer.Option(None, help="format of all; recognised by structure if left out"),
     overwrite: bool = OVERWRITE,
@@ -146,7 +155,7 @@ def merge(
     from sciops.data.source import open_source
 
     sources = [open_source(p, format) for p in paths]
-    values, units = _new_parameters(param or [])
+    values, units = _text.new_parameters(param or [])
     with bar("looking for duplicates") as progress:
         made = run(sources, paths, values, units, allow_duplicates, progress)
     joined = _joined_split(paths, [s.n_samples for s in sources])
@@ -210,13 +219,13 @@ def repair(
     from sciops.data.source import open_source
 
     source = open_source(path, format)
-    how: Any = nan if nan in (None, "drop", "error") else _number(nan, "--nan")
+    how: Any = nan if nan in (None, "drop", "error") else _text.number(nan, "--nan")
     wanted = Repairs(
         tuple(b for text in boundary or [] for b in condition(text)),
-        _pairs(unit, "--unit", "u=m/s"),
-        _pairs(rename, "--rename", "a=b"),
-        _pairs(role, "--role", "u=target"),
-        _times(times, dt, start),
+        _text.pairs(unit, "--unit", "u=m/s"),
+        _text.pairs(rename, "--rename", "a=b"),
+        _text.pairs(role, "--role", "u=target"),
+        _text.times_of(times, dt, start),
         how,
         drop_duplicates,
     )
@@ -253,7 +262,7 @@ def mask(
 
     if fluid not in ("outside", "inside"):
         raise ConfigError(f"--fluid must be outside or inside (the shapes), got {fluid!r}")
-    shapes = _shapes(circle or [], rectangle or [], polygon or [])
+    shapes = _text.shapes_of(circle or [], rectangle or [], polygon or [])
     source = open_source(like, format)
     grid, location = grid_of(source.schema)
     found = areas(grid, shapes)
@@ -453,140 +462,3 @@ def _axes(source: Source) -> list[str]:
         if isinstance(v.domain, Grid):
             return list(v.domain.names)
     return []
-
-
-def _parsed(text: str, read: Callable[[str], T], option: str, example: str) -> T:
-    """read(text), or an error that shows how it should be."""
-    from sciops.core.errors import ConfigError
-
-    try:
-        return read(text)
-    except (ValueError, IndexError):
-        raise ConfigError(f"{option}: expected {example}, got {text!r}") from None
-
-
-def _number(text: str, option: str) -> float:
-    return _parsed(text, float, option, "drop, error or a number")
-
-
-def _slice(text: str, option: str) -> slice:
-    def read(text: str) -> slice:
-        parts = [int(p) if p.strip() else None for p in text.split(":")]
-        if not 2 <= len(parts) <= 3:
-            raise ValueError
-        return slice(*parts)
-
-    return _parsed(text, read, option, "first:end or first:end:step, as in 0:100:5")
-
-
-def _samples(text: str | None, n: int) -> list[int] | None:
-    """0:100 or 0,3,7 as numbers; None for all."""
-    from sciops.core.errors import ConfigError
-
-    if text is None:
-        return None
-    if ":" in text:
-        chosen = list(range(n)[_slice(text, "--samples")])
-    else:
-        numbers = _parsed(
-            text, lambda t: [int(k) for k in t.split(",")], "--samples", "0:100 or 0,3,7"
-        )
-        chosen = [k + n if k < 0 else k for k in numbers]
-    if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= k < n for k in chosen):
-        raise ConfigError(f"--samples {text}: expected different samples of 0 .. {n - 1}")
-    return chosen
-
-
-def _per_axis(text: str | None, axes: Sequence[str], option: str) -> dict[str, int]:
-    """2 (all axes), 64,32 (in their order) or x=2,y=4."""
-    from sciops.core.errors import ConfigError
-
-    if text is None:
-        return {}
-    if not axes:
-        raise ConfigError(f"{option}: the fields lie on points without order, not on a grid")
-    example = "one number, one for each axis, or x=2,y=4"
-    if "=" in text:
-        pairs = [item.partition("=")[::2] for item in text.split(",")]
-        return {k.strip(): _parsed(v, int, option, example) for k, v in pairs}
-    numbers = _parsed(text, lambda t: [int(k) for k in t.split(",")], option, example)
-    if len(numbers) not in (1, len(axes)):
-        raise ConfigError(
-            f"{option} {text}: the grid has the axes {', '.join(axes)}; give one number, "
-            f"{len(axes)}, or say which as in {axes[0]}={numbers[0]}"
-        )
-    return dict(zip(axes, numbers * len(axes) if len(numbers) == 1 else numbers, strict=False))
-
-
-def _crop(text: str) -> tuple[str, tuple[float | None, float | None]]:
-    def read(text: str) -> tuple[str, tuple[float | None, float | None]]:
-        axis, ends = text.split("=")
-        low, high = (float(e) if e.strip() else None for e in ends.split(":"))
-        return axis.strip(), (low, high)
-
-    return _parsed(text, read, "--crop", "axis=from:to, as in x=0.2:0.8 or x=:0.5")
-
-
-def _pairs(texts: Sequence[str] | None, option: str, example: str) -> dict[str, str]:
-    def read(text: str) -> tuple[str, str]:
-        name, value = text.split("=", 1)
-        if not name.strip() or not value.strip():
-            raise ValueError
-        return name.strip(), value.strip()
-
-    return dict(_parsed(text, read, option, f"NAME=VALUE, as in {example}") for text in texts or [])
-
-
-def _times(times: str | None, dt: float | None, start: float | None) -> Times | None:
-    from sciops.core.errors import ConfigError
-    from sciops.data.repair import Times
-
-    if times is None and dt is None and start is None:
-        return None
-    if (times is None) == (dt is None):
-        raise ConfigError("give either --dt (with or without --start) or --times")
-    if times is None:
-        return Times((), dt, start)
-    given = _parsed(times, lambda t: tuple(float(k) for k in t.split(",")), "--times", "0,0.5,2")
-    return Times(given)
-
-
-def _new_parameters(
-    texts: Sequence[str],
-) -> tuple[Mapping[str, Sequence[float]], Mapping[str, str]]:
-    """nu[m^2/s]=0.1,0.2 as values and units."""
-    values, units = {}, {}
-    for text in texts:
-        name, numbers = next(iter(_pairs([text], "--param", "nu=0.1,0.2").items()))
-        name, bracket, unit = name.partition("[")
-        if bracket:
-            units[name] = unit.removesuffix("]")
-        values[name] = _parsed(
-            numbers, lambda t: [float(k) for k in t.split(",")], "--param", "nu=0.1,0.2"
-        )
-    return values, units
-
-
-def _shapes(
-    circles: Sequence[str], rectangles: Sequence[str], polygons: Sequence[str]
-) -> list[Shape]:
-    from sciops.core.errors import ConfigError
-    from sciops.data.mask import Circle, Polygon, rectangle
-
-    def numbers(text: str, option: str, example: str, count: int) -> list[float]:
-        def read(text: str) -> list[float]:
-            found = [float(k) for k in text.split(",")]
-            if (count and len(found) != count) or len(found) % 2 and not count:
-                raise ValueError
-            return found
-
-        return _parsed(text, read, option, example)
-
-    found: list[Shape] = [Circle(*numbers(t, "--circle", "x,y,radius", 3)) for t in circles]
-    found += [rectangle(*numbers(t, "--rectangle", "x0,y0,x1,y1", 4)) for t in rectangles]
-    for text in polygons:
-        c = numbers(text, "--polygon", "x0,y0,x1,y1,x2,y2,..", 0)
-        found.append(Polygon(tuple(zip(c[::2], c[1::2], strict=True))))
-    if not found:
-        raise ConfigError("no shape: give --circle, --rectangle or --polygon")
-    return found

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sciops.cli import _cards, _data_change, _data_check, _plot_data
+from sciops.cli import _cards, _data_change, _data_check, _mapping, _plot_data
 
 SECONDS = 60.0  # a file that takes longer to describe is broken
 RATE = 50e6  # bytes a second at which a file is checked at least
@@ -46,6 +46,12 @@ def inspect(
     format: str = typer.Option(
         None, help="name of the format; recognised by structure if left out"
     ),
+    map: str = _mapping.MAP,
+    dims: list[str] = _mapping.DIMS,
+    inputs: str = _mapping.INPUTS,
+    targets: str = _mapping.TARGETS,
+    states: str = _mapping.STATES,
+    params: str = _mapping.PARAMS,
     as_json: bool = typer.Option(False, "--json", help="for machines"),
     here: bool = typer.Option(False, hidden=True),
 ) -> None:
@@ -59,15 +65,15 @@ def inspect(
                 "--here",
                 *(["--json"] if as_json else []),
                 *(["--format", format] if format else []),
+                *_mapping.arguments(map, dims, inputs, targets, states, params),
             ]
         )
         return
     import json
 
     from sciops.data.describe import describe, tree
-    from sciops.data.open import open_layout
 
-    layout = open_layout(path, format)
+    layout = _mapping.opened(path, format, map, dims, inputs, targets, states, params)
     if as_json:
         print(json.dumps(tree(layout, path), indent=1))
     else:

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciops.core.errors import DataError, SciopsError
-from sciops.core.schema import Schema
+from sciops.core.schema import Schema, Variable
 from sciops.data import budget, containers, reader
 from sciops.data.damage import DAMAGE, said, structure
 from sciops.data.hdf5 import is_hdf5, opened
-from sciops.data.layout import Layout, Part, Stored
+from sciops.data.layout import COMPONENTS, Layout, Part, Stored
 
 KEY = "sciops_contents"
 LARGEST = 1 << 26  # bytes of coordinates, times, or all parameters
@@ -103,8 +103,8 @@ def read(path: Path, format: str, reason: str) -> Layout:
     except DataError:
         raise
     except DAMAGE as error:
-        text = error if isinstance(error, SciopsError) else said(error)
-        raise DataError(path, f"{KEY} does not fit the file ({text})") from None
+        text = str(error) if isinstance(error, SciopsError) else said(error)
+        raise DataError(path, f"{KEY} does not fit the file ({text:.500})") from None
 
 
 def small(path: Path, stored: Stored, most: int = LARGEST) -> NDArray[Any]:
@@ -160,7 +160,7 @@ def _part(
     if times is not None and times.shape[:-1] not in ((), (n,)):
         raise ValueError(f"times must be (T,) or ({n}, T), got {times.shape}")
     arrays = {
-        v.name: tuple(_stored(found, entry) for entry in tree["arrays"][v.name])
+        v.name: _components(v, [_stored(found, entry) for entry in tree["arrays"][v.name]])
         for v in schema.variables
         if v.role != "param"
     }
@@ -183,6 +183,15 @@ def _count(tree: Mapping[str, Any], key: str) -> int:
     if type(tree[key]) is not int or tree[key] < 1:
         raise ValueError(f"{key} must be a positive whole number, got {tree[key]!r:.60}")
     return int(tree[key])
+
+
+def _components(v: Variable, stored: list[Stored]) -> tuple[Stored, ...]:
+    """One array with the axes of the components, or one array a component."""
+    named = [tuple(a for a in COMPONENTS if a in s.index[3]) for s in stored]
+    whole = len(stored) == 1 and named[0] == COMPONENTS[: v.rank]
+    if not whole and (len(stored) != v.width or any(named)):
+        raise ValueError(f"{v.name!r:.60} has {v.components} components in {len(stored)} arrays")
+    return tuple(stored)
 
 
 def _stored(found: Mapping[str, Stored], entry: Mapping[str, Any]) -> Stored:

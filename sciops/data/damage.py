@@ -20,6 +20,7 @@ DAMAGE = (
     ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
     SystemError, TypeError, ValueError, struct.error, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
+LONGEST = 1000  # characters: foreign names and values stand in these texts
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def structure(path: str | Path) -> Iterator[None]:
     try:
         yield
     except SchemaError as error:
-        raise DataError(path, str(error)) from None
+        raise DataError(path, str(error)[:LONGEST]) from None
     except DAMAGE as error:
         if isinstance(error, SciopsError):
             raise
@@ -37,5 +38,5 @@ def structure(path: str | Path) -> Iterator[None]:
 
 def said(error: Exception) -> str:
     """What an exception says, in one line and with its kind where that says more."""
-    text = " ".join(str(error).split())[:500]
+    text = " ".join(str(error).split())[:LONGEST]
     return text if isinstance(error, OSError) and text else f"{type(error).__name__}: {text}"

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
 from sciops.data.damage import DAMAGE, said, structure
+from sciops.data.inflate import Guarded, guarded_hdf5
 from sciops.data.layout import Stored
 
 MAX_HANDLES = 64  # open files per thread; the usual limit of a process is 1024
@@ -110,10 +111,10 @@ def handle(path: str) -> h5py.File:
     return cache[key]
 
 
-def member(path: str, key: str) -> h5py.Dataset:
+def member(path: str, key: str) -> h5py.Dataset | Guarded:
     """A data set through the handle of this process and thread; looked up once."""
     file = handle(path)
-    found: dict[tuple[int, str], h5py.Dataset] | None = getattr(_local, "members", None)
+    found: dict[tuple[int, str], h5py.Dataset | Guarded] | None = getattr(_local, "members", None)
     if found is None:
         found = _local.members = {}
     dataset = found.get((file.id.id, key))
@@ -121,7 +122,7 @@ def member(path: str, key: str) -> h5py.Dataset:
         if len(found) > 16 * MAX_HANDLES:
             found.clear()
         try:
-            dataset = found[file.id.id, key] = file[key]
+            dataset = found[file.id.id, key] = guarded_hdf5(path, file[key])
         except DAMAGE as error:
             raise DataError(path, f"no data set {key} any more ({said(error)})") from None
     return dataset
@@ -158,6 +159,7 @@ def values(path: str | Path, dataset: h5py.Dataset) -> NDArray[Any]:
     """All of a small array (coordinates, times, parameters), refused where it is not small."""
     if not isinstance(dataset, h5py.Dataset):
         raise DataError(path, f"{getattr(dataset, 'name', '?')} is a group, expected an array")
+    require_own(path, dataset)
     size = int(np.prod(dataset.shape or (1,), dtype=object)) * dataset.dtype.itemsize
     if dataset.shape is None or size > SMALL:
         raise DataError(
@@ -173,7 +175,7 @@ def values(path: str | Path, dataset: h5py.Dataset) -> NDArray[Any]:
             f"which is refused; they may be claimed only",
         )
     try:
-        return np.asarray(dataset[()])
+        return np.asarray(guarded_hdf5(path, dataset)[()])
     except DAMAGE as error:
         raise DataError(path, f"cannot read {dataset.name} ({said(error)})") from None
 
@@ -218,9 +220,7 @@ def stored(
     fixed: tuple[tuple[int, int], ...] = (),
 ) -> Stored:
     """The description of an HDF5 data set whose stored axes mean `axes`."""
-    external = dataset.external is not None or dataset.is_virtual
-    if external:
-        raise DataError(path, f"{dataset.name} points into other files, which is refused")
+    require_own(path, dataset)
     if dataset.shape is None or dataset.dtype.kind not in NUMBERS:
         raise DataError(path, f"{dataset.name} must hold numbers, got {dataset.dtype}")
     filters = tuple(
@@ -241,6 +241,12 @@ def stored(
         filters=filters,
         fixed=fixed,
     )
+
+
+def require_own(path: str | Path, dataset: h5py.Dataset) -> None:
+    """DataError where the numbers of a data set lie in other files, or are made of other ones."""
+    if dataset.external is not None or dataset.is_virtual:
+        raise DataError(path, f"{dataset.name} points into other files, which is refused")
 
 
 def library() -> tuple[str, list[str]]:

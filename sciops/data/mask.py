@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from sciops.core.errors import SchemaError
 from sciops.core.schema import Axis, Grid, Location, Schema, Variable
+from sciops.data.axis_rules import faces
 from sciops.data.layout import Layout, Part, Stored
-from sciops.data.resample import faces
 from sciops.data.source import Derived, Source
 
 PANELS = 8  # between two corners; more than one for the kinks where shapes cross

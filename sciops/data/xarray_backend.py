@@ -107,6 +107,14 @@ class _Field(BackendArray):
         if not samples:
             empty = np.empty((0, *self.shape[1:]), dtype=self.dtype)
             return empty[(slice(None), *rest)]
+        asked = [
+            len(range(n)[k])
+            for k, n in zip(rest, self.shape[1:], strict=True)
+            if isinstance(k, slice)
+        ]
+        what = f"{len(samples)} samples of {self.variable.name}"
+        where = self.layout.parts[0].name
+        budget.require((len(samples), *asked), self.dtype.itemsize, where, what)
         return np.stack([self._one(s, rest) for s in samples])
 
     def _one(self, sample: int, rest: tuple[int | slice, ...]) -> NDArray[Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from data import faulty
 from data.in_memory import everything, flow
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from sciops.cli import data
@@ -21,7 +22,11 @@ from sciops.data.convert import convert
 from sciops.data.source import open_source
 from sciops.data.split import Split, split_samples
 
-COMMANDS = ["inspect", "validate", "convert", "split", "stats", "rechunk", "subsample", "generate", "merge", "mini", "diff", "verify", "describe", "plot", "mask", "repair", "download", "cards"]
+COMMANDS = (
+    *("inspect", "describe", "plot", "stats", "validate", "diff", "verify"),
+    *("cards", "download", "generate", "split", "mask"),
+    *("convert", "rechunk", "subsample", "merge", "mini", "repair"),
+)
 
 
 @pytest.fixture
@@ -48,8 +53,8 @@ def path(tmp_path):
 
 
 def test_all_commands_are_there_with_an_example():
-    command = __import__("typer").main.get_command(data.app)
-    assert sorted(command.commands) == sorted(COMMANDS)
+    command = get_command(data.app)
+    assert tuple(command.commands) == COMMANDS
     for name, one in command.commands.items():
         assert one.help and one.short_help and len(one.short_help) < 64, name
         assert one.epilog.startswith(f"Example: sciops data {name} "), name
@@ -58,7 +63,7 @@ def test_all_commands_are_there_with_an_example():
 
 def test_examples_parse():
     """Every option of an example exists, and no argument is missing."""
-    command = __import__("typer").main.get_command(data.app)
+    command = get_command(data.app)
     for name, one in command.commands.items():
         text = one.epilog.removeprefix(f"Example: sciops data {name} ").replace("'", "")
         one.make_context(name, text.split())
@@ -116,10 +121,22 @@ def test_convert_some_samples_keeps_their_parts(run, path):
     np.testing.assert_array_equal(open_source("two.hdf5").params(0), old.params(11))
 
 
+def test_own_arrays_become_a_data_set(run, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {"k": rng.random((4, 6, 5)), "u": rng.random((4, 5, 6))}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    words = ("--dims", "k=sample,x,y", "--dims", "u=sample,y,x", "--inputs", "k", "--targets", "u")
+    assert "k(sample, x" in run("inspect", "mine.npz", "--here", *words)
+    assert "4 sample(s)" in run("convert", "mine.npz", "-o", "ours.hdf5", *words)
+    made = open_source("ours.hdf5")
+    np.testing.assert_array_equal(made.read("k", 3), arrays["k"][3])
+    assert made.schema["u"].role == "target"
+
+
 def test_convert_says_what_it_changed(run, path):
     out = run("convert", path, "-o", "w.hdf5", "--to", "the_well")
     assert "note: fields of" in out and "became float32" in out
-    with pytest.raises(SciopsError, match="no place"):
+    with pytest.raises(SciopsError, match="has a place"):
         run("convert", path, "-o", "p.hdf5", "--to", "pdebench")
     assert not path.with_name("p.hdf5").exists()
 
@@ -137,7 +154,7 @@ def test_a_stopped_conversion_says_that_it_goes_on(run, path, monkeypatch):
 
     with monkeypatch.context() as stopped:
         stopped.setattr(FileSource, "read", stopping)
-        assert run("convert", path, "-o", "new.nc", code=130) is not None
+        run("convert", path, "-o", "new.nc", code=130)
     assert not path.with_name("new.nc").exists()
     assert "5 sample(s) were there from a run that was stopped" in run(
         "convert", path, "-o", "new.nc"
@@ -329,7 +346,7 @@ def test_dropped_samples_leave_the_split(run, path):
 def test_mask(run, path):
     out = run("mask", "--like", path, "--circle", "1.5,0.5,0.25", "--rectangle", "0,0,1,0.25",
               "-o", "mask.hdf5")  # fmt: skip
-    assert "exact 0.44635 m^2" in out.replace("m^2,", "m^2") or "exact 0.44635" in out
+    assert "exact 0.44635" in out
     assert "first-order bound" in out and "% of the domain" in out
     assert open_source("mask.hdf5").read("mask", 0).dtype == bool
     run("mask", "--like", path, "--polygon", "0,0,1,0,1,1", "--fluid", "inside", "--with-data",

@@ -11,18 +11,9 @@ from data.in_memory import everything, flow, memory
 from sciops.core.errors import NotFound, SchemaError
 from sciops.core.schema import Axis, Grid, Points, Schema, Variable
 from sciops.data import resample
+from sciops.data.axis_rules import METHODS, Average, Crop, Resolution, Spectral, Stride, faces
 from sciops.data.convert import convert
-from sciops.data.resample import (
-    Average,
-    Crop,
-    Frames,
-    Resampled,
-    Resolution,
-    Spectral,
-    Stride,
-    faces,
-    subsample,
-)
+from sciops.data.resample import Frames, Resampled, subsample
 from sciops.data.source import open_source
 
 GRADED = np.array([0.1, 0.2, 0.5, 0.9, 1.0, 1.6, 1.7, 1.9])
@@ -109,7 +100,9 @@ def test_spectral_truncation_is_a_projection(n):
     np.testing.assert_allclose(back, once, atol=1e-13)
 
 
-@pytest.mark.parametrize("rules", [{"x": Stride(3)}, {"y": Stride(2)}, {"x": Stride(2), "y": Stride(4)}])  # fmt: skip
+@pytest.mark.parametrize(
+    "rules", [{"x": Stride(3)}, {"y": Stride(2)}, {"x": Stride(2), "y": Stride(4)}]
+)
 def test_a_stride_picks_the_points(rules):
     source = flow()
     made = Resampled(source, rules)
@@ -171,7 +164,9 @@ def test_a_cropped_periodic_axis_is_not_periodic():
     assert Crop(0.5, 1.0).axis(unknown).periodic is None
 
 
-@pytest.mark.parametrize("frames", [slice(None, None, 2), slice(1, 5), slice(-3, None), slice(0, 4, 3)])  # fmt: skip
+@pytest.mark.parametrize(
+    "frames", [slice(None, None, 2), slice(1, 5), slice(-3, None), slice(0, 4, 3)]
+)
 def test_frames(frames):
     source = flow(lengths=[6, 4, 5])
     made = Frames(source, frames)
@@ -240,7 +235,7 @@ def test_order_of_axes_does_not_matter_and_steps_compose():
     )
 
 
-@pytest.mark.parametrize("method", resample.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_resolution_by_every_method(method):
     source = flow(x=Axis.uniform("x", 12, 0.0, 3.0, "cell", True))
     source.schema = replace(source.schema, boundary=())

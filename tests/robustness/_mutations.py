@@ -354,7 +354,7 @@ def _dataset(file: h5py.File, name: str, random: Random) -> None:
     elif change == 6:
         options |= {"shape": tuple(n + 1 for n in shape)}
     elif change == 7:  # terabytes in a kilobyte
-        large = random.choice((1 << 20, 1 << 31, 1 << 40))
+        large = random.choice((1 << 16, 1 << 31, 1 << 40))
         some = random.randrange(len(shape) or 1)
         sizes = tuple(large if k == some else n for k, n in enumerate(shape)) or (large,)
         chunks = tuple(min(n, 64) for n in sizes)
@@ -374,7 +374,7 @@ def _dataset(file: h5py.File, name: str, random: Random) -> None:
                     "maxshape": (None,) * len(shape), "compression": "gzip"}  # fmt: skip
     try:
         made = file.create_dataset(name, **options)
-    except (TypeError, ValueError, OSError):
+    except (TypeError, ValueError, OSError, MemoryError):
         made = file.create_dataset(name, data=0.0)
     for k, v in attrs.items():
         made.attrs[k] = v

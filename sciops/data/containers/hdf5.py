@@ -32,4 +32,4 @@ def arrays(path: Path) -> dict[str, Stored]:
 
 def load(stored: Stored) -> Any:
     """The data set, through the handle of this process and thread."""
-    return hdf5.handle(stored.path)[stored.key]
+    return hdf5.member(stored.path, stored.key)

@@ -10,10 +10,12 @@ from typing import IO, Any
 import numpy as np
 
 from sciops.core.errors import DataError
+from sciops.data.damage import DAMAGE, said
 from sciops.data.layout import Stored
 
 MAGIC = b"\x93NUMPY"
 KEY = "array"  # a file holds one, which has no name
+HEADER = 1 << 16  # bytes of the text that describes an array
 
 
 def is_container(path: Path) -> bool:
@@ -58,23 +60,20 @@ def header(path: Path, file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype
     """(shape, whether in Fortran order, dtype) of the array that begins here."""
     try:
         version = np.lib.format.read_magic(file)
+        begin, size = file.tell(), 2 if version == (1, 0) else 4
+        length = int.from_bytes(file.read(size), "little")  # NumPy would read all of it first
+        if length > HEADER:
+            raise DataError(path, f"the header of a NumPy array has {length} bytes; refused")
+        file.seek(begin)
         read = {
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, fortran, dtype = read(file)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        EOFError,
-        SyntaxError,
-        RecursionError,
-        MemoryError,
-        tokenize.TokenError,
-    ) as error:
-        raise DataError(path, f"the header of a NumPy array is damaged ({error})") from None
+    except (*DAMAGE, SyntaxError, tokenize.TokenError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(path, f"the header of a NumPy array is damaged ({said(error)})") from None
     if dtype.kind not in "fiucb":
         raise DataError(path, f"holds {dtype}, not numbers; pickled objects are refused")
     if any(not isinstance(n, int) or n < 0 for n in shape):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
-from sciops.data.damage import DAMAGE
+from sciops.data import budget
+from sciops.data.damage import DAMAGE, said
 from sciops.data.layout import Stored
 
 KEY = "tensor"  # of a file that holds one tensor
@@ -39,6 +40,7 @@ def members(path: Path) -> dict[str, NDArray[Any]]:
     """The tensors as numpy views of the file."""
     import torch
 
+    _require_stored(path)
     try:
         tree = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
@@ -65,4 +67,22 @@ def load(stored: Stored) -> Any:
     found = members(Path(stored.path))
     if stored.key not in found:
         raise DataError(stored.path, f"no tensor {stored.key!r}, only {sorted(found)}")
-    return np.asarray(found[stored.key])
+    tensor = np.asarray(found[stored.key])
+    if 0 in tensor.strides:  # one number for many entries: whoever copies it needs them all
+        budget.require(tensor.shape, tensor.itemsize, stored.path, f"the tensor {stored.key}")
+    return tensor
+
+
+def _require_stored(path: Path) -> None:
+    """DataError unless the members lie uncompressed in the archive, as torch writes them."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except FileNotFoundError:
+        raise DataError(path, "no such file") from None
+    except DAMAGE as error:
+        raise DataError(path, f"a damaged zip archive ({said(error)})") from None
+    if any(
+        m.compress_type != zipfile.ZIP_STORED or m.file_size != m.compress_size for m in members
+    ):
+        raise DataError(path, "not a file of torch: its members are compressed; refused")

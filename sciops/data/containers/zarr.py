@@ -6,11 +6,14 @@ Codecs that run code (pickle) or that are not known are refused before anything 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from sciops.core.errors import DataError, MissingPackage
 from sciops.data import budget
+from sciops.data.containers._zarr_chunks import guarded
+from sciops.data.inflate import CODECS as COMPRESSORS
 from sciops.data.layout import Stored
 
 METADATA = ("zarr.json", ".zgroup", ".zarray")
@@ -69,7 +72,7 @@ def load(stored: Stored) -> Any:
     root = _open(Path(stored.path))
     found = root if isinstance(root, zarr.Array) else root[stored.key]
     budget.require(found.chunks, found.dtype.itemsize, stored.path, f"one chunk of {stored.key}")
-    return found
+    return guarded(Path(stored.path), stored.key, found)
 
 
 def _open(path: Path) -> Any:
@@ -78,7 +81,9 @@ def _open(path: Path) -> Any:
     except ImportError:
         raise MissingPackage("zarr", "zarr", "reading a zarr store") from None
     try:
-        return zarr.open(str(path), mode="r")
+        if _is_array(path):
+            return zarr.open_array(str(path), mode="r")
+        return zarr.open_group(str(path), mode="r", use_consolidated=False)  # copies may differ
     except Exception as error:  # zarr raises many kinds on damaged metadata
         raise DataError(path, f"a damaged zarr store ({type(error).__name__}: {error})") from None
 
@@ -95,31 +100,57 @@ def _walk(path: Path, node: Any, prefix: str) -> list[tuple[str, Any]]:
     return [one for k, m in members for one in _walk(path, m, f"{prefix}/{k}".strip("/"))]
 
 
-def _refuse_codecs(path: Path) -> None:
-    """DataError where the metadata name a codec that is not in `CODECS`, or a link leaves."""
-    root = path.resolve()
-    for file in sorted(p for name in METADATA for p in path.rglob(name)):
-        if root not in file.resolve().parents or file.stat().st_size > SMALL:
-            raise DataError(file, "metadata that lie outside the store, or are not small")
-        try:
-            tree = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise DataError(file, f"not JSON ({error})") from None
-        for codec in _codecs(tree):
-            if codec.removeprefix("numcodecs.") not in CODECS:
-                raise DataError(file, f"the codec {codec!r} is refused; known: {sorted(CODECS)}")
+def _is_array(path: Path) -> bool:
+    if (path / ".zarray").is_file():
+        return True
+    tree = _metadata(path / "zarr.json") if (path / "zarr.json").is_file() else {}
+    return tree.get("node_type") == "array"
 
 
-def _codecs(tree: Any) -> list[str]:
-    """Names of all codecs in the metadata of an array."""
+def _metadata(file: Path) -> dict[str, Any]:
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(file, f"not JSON ({error})") from None
     if not isinstance(tree, dict):
-        return []
-    listed = [tree.get("compressor"), *(tree.get("filters") or []), *(tree.get("codecs") or [])]
+        raise DataError(file, f"metadata must be an object, got {type(tree).__name__}")
+    return tree
+
+
+def _refuse_codecs(path: Path) -> None:
+    """DataError where a codec is not in `CODECS`, compresses twice, or a link leaves the store."""
+    root = path.resolve()
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            file = Path(folder, name)
+            if file.is_symlink() and root not in file.resolve().parents:
+                raise DataError(file, "a link that leaves the store, which is refused")
+        for name in set(METADATA) & set(files):
+            file = Path(folder, name)
+            if file.stat().st_size > SMALL:
+                raise DataError(file, f"metadata of more than {SMALL >> 20} MiB")
+            names = [c.removeprefix("numcodecs.") for c in _codecs(_metadata(file))]
+            unknown = [c for c in names if c not in CODECS]
+            if unknown:
+                raise DataError(
+                    file, f"the codec {unknown[0]!r:.60} is refused; known: {sorted(CODECS)}"
+                )
+            if sum(c in COMPRESSORS for c in names) > 1 + ("sharding_indexed" in names):
+                raise DataError(file, f"compresses more than once ({names}), which is refused")
+
+
+def _codecs(tree: dict[str, Any]) -> list[str]:
+    """Names of all codecs in the metadata of an array."""
+    listed = [tree.get("compressor")]
+    for key in ("filters", "codecs", "index_codecs"):
+        several = tree.get(key)
+        listed += several if isinstance(several, list) else []
     names = []
     for entry in listed:
         if isinstance(entry, dict):
             names.append(str(entry.get("id", entry.get("name"))))
-            names += _codecs(entry.get("configuration"))
+            inside = entry.get("configuration")
+            names += _codecs(inside) if isinstance(inside, dict) else []
         elif entry is not None:
             names.append(str(entry))
     return names

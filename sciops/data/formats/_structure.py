@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from sciops.core.errors import DataError
 from sciops.core.schema import Axis
 from sciops.data.damage import structure as structure
-from sciops.data.hdf5 import SMALL, is_hdf5, opened, values
+from sciops.data.hdf5 import SMALL, is_hdf5, opened, require_own, values
+from sciops.data.inflate import guarded_hdf5
 
 SUFFIXES = (".h5", ".hdf5")  # in a folder; a single file may have any name
 LONGEST = SMALL // 8  # entries along one axis, since its coordinates are held in memory
@@ -115,7 +116,8 @@ def line(path: Path, data: h5py.Dataset, index: tuple[int | slice, ...]) -> NDAr
     chunk = int(np.prod(data.chunks or (1,), dtype=object)) * data.dtype.itemsize
     if chunk > SMALL:
         raise DataError(path, f"{data.name} is stored in chunks of {chunk >> 20} MiB; rechunk it")
-    return np.asarray(data[index], dtype=np.float64)
+    require_own(path, data)
+    return np.asarray(guarded_hdf5(path, data)[index], dtype=np.float64)
 
 
 def attribute(path: Path, item: Any, name: str) -> Any:

@@ -231,6 +231,8 @@ def _times(path: Path, file: h5py.File, moving: bool) -> tuple[NDArray[np.float6
     if "time" not in file["dimensions"]:
         raise DataError(path, "fields vary in time but dimensions/time is missing")
     times = np.asarray(values(path, file["dimensions/time"]), dtype=np.float64)
+    if times.ndim not in (1, 2) or not times.size:
+        raise DataError(path, f"dimensions/time must be (T,) or (n, T), got {times.shape}")
     return times, int(times.shape[-1])
 
 
