@@ -48,8 +48,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sidecar(path: Path, kind: str) -> Path:
-    """Where splits, stats or manifest of a data set stand: ``name.kind.json`` or ``kind.json``."""
-    return path / f"{kind}.json" if path.is_dir() else path.with_name(f"{path.stem}.{kind}.json")
+    """Where splits, stats or manifest of a data set stand.
+
+    ``kind.json`` in a folder; ``name.kind.json`` beside the HDF5 file ``name.hdf5``; the ending is
+    kept for any other (``name.nc.kind.json``), so that one folder can hold a set in many formats.
+    """
+    if path.is_dir():
+        return path / f"{kind}.json"
+    name = path.stem if path.suffix in (".hdf5", ".h5") else path.name
+    return path.with_name(f"{name}.{kind}.json")
 
 
 def file_sha256(path: str | Path) -> str:

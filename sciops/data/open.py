@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from sciops.core import resolve
-from sciops.core.errors import ConfigError, DataError, NotFound
-from sciops.data import hdf5
-from sciops.data.layout import Format, Layout
+from sciops.core.errors import ConfigError, DataError, MissingPackage, NotFound
+from sciops.data import containers, hdf5
+from sciops.data.layout import Format, Layout, Stored
 from sciops.data.mapping import Mapping, mapping_of, sidecar_of
 
 GIVEN = "described by the mapping that was given"
@@ -101,13 +101,27 @@ def _why_not(path: Path) -> str:
         return f"not an HDF5 file: a {kind} file without the HDF5 signature"
     if not start:
         return "the file is empty"
+    arrays = _arrays(path)
+    if arrays:
+        shown = ", ".join(f"{k} {s.shape}" for k, s in list(arrays.items())[:8])
+        first, stored = next(iter(arrays.items()))
+        axes = ",".join(["sample", "time", "x", "y", "z"][: len(stored.shape)])
+        return (
+            f"no format recognises it (formats: {known}); it holds the arrays {shown}: say what "
+            f"their axes mean, for example --dims '{first}={axes}', or in a mapping "
+            f"(docs: I have arrays of this shape)"
+        )
     if hdf5.is_hdf5(path):
-        with hdf5.opened(path) as file:
-            return (
-                f"HDF5, but with none of the structures that sciops knows (formats: {known}); "
-                f"it holds {sorted(file)[:8]}"
-            )
+        return f"HDF5 without arrays of numbers, in no structure that sciops knows ({known})"
     return f"no format recognises it (formats: {known})"
+
+
+def _arrays(path: Path) -> dict[str, Stored]:
+    """The arrays of a file, where it is a container that can be read."""
+    try:
+        return containers.arrays(path)
+    except (DataError, MissingPackage):
+        return {}
 
 
 def _recognised(path: Path) -> bool:

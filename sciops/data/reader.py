@@ -21,7 +21,8 @@ from sciops.core.errors import DataError, SciopsError
 from sciops.core.schema import Variable
 from sciops.data import blocks, budget, containers, hdf5
 from sciops.data.damage import DAMAGE, said
-from sciops.data.layout import COMPONENTS, Layout, Stored
+from sciops.data.filters import missing
+from sciops.data.layout import COMPONENTS, Layout, Part, Stored
 
 _sources: OrderedDict[tuple[str | int, ...], Any] = OrderedDict()  # (file, key) -> array-like
 MAX_SOURCES = 256
@@ -53,8 +54,12 @@ def read(layout: Layout, name: str, sample: int, frames: slice = slice(None)) ->
         If the file is damaged, or what is asked for does not fit the memory budget.
     """
     part, i = layout.locate(sample)
-    variable = layout.schema[name]
     frames = slice(*frames.indices(int(part.lengths[i])))
+    return read_part(part, i, layout.schema[name], name, frames)
+
+
+def read_part(part: Part, i: int, variable: Variable, name: str, frames: slice) -> NDArray[Any]:
+    """What `read` gives, for sample i of a part; `frames` has a begin, an end and a step."""
     stored = part.arrays[name]
     if len(stored) == 1 and not variable.components:
         return _read(stored[0], variable, i, frames)
@@ -99,7 +104,7 @@ def _values(stored: Stored, index: tuple[int | slice, ...]) -> NDArray[Any]:
     except SciopsError:
         raise
     except DAMAGE as error:
-        hint = hdf5.missing_filter(stored.filters)
+        hint = missing(stored.filters)
         raise DataError(stored.path, f"cannot read {stored.key}: {said(error)}{hint}") from None
 
 

@@ -205,14 +205,18 @@ class Windows(Dataset[Sample]):
         sample, start = self.starts[number].tolist()
         w = self.window
         history, frames = w.history, slice(start, start + w.span, w.stride)
+        part, i = self.layout.locate(sample)
         for name, v, past, future in self._fixed.places:
-            values = self._frames(v, name, sample, frames)  # (T, c, *N); T = 1 where static
+            values = reader.read_part(part, i, v, name, frames)
+            values = _channels(values, v)  # (T, c, *N); T = 1 where static
             if past is not None:
                 kept = values[:history] if v.time_varying else values
                 x[past].reshape(kept.shape)[...] = kept
             if future is not None:
                 y[:, future] = values[history:] if v.time_varying else values
-        return self._fixed.no_times if not self.evolves else self.layout.times(sample)[frames]
+        if part.times is None or not self.evolves:
+            return self._fixed.no_times
+        return part.times[frames] if part.times.ndim == 1 else part.times[i, frames]
 
     def batch(self, numbers: Sequence[int]) -> Sample:
         """Several windows as one batch, read in the order of the storage, without another copy."""
@@ -255,16 +259,6 @@ class Windows(Dataset[Sample]):
             torch.empty((), dtype=self.dtype).numpy().dtype,
         )
 
-    def _frames(self, v: Variable, name: str, sample: int, frames: slice) -> NDArray[Any]:
-        """One variable as (T, c, *N); T = 1 where it does not evolve."""
-        values = reader.read(self.layout, name, sample, frames)
-        if not v.time_varying:
-            values = values[None]
-        if v.components:
-            values = values.reshape(*values.shape[: values.ndim - v.rank], v.width)
-            return np.moveaxis(values, -1, 1)
-        return values[:, None]
-
     def batches(self, size: int) -> Iterator[Sample]:
         """All windows once, in order, `size` at a time, in this process."""
         for begin in range(0, len(self), size):
@@ -290,6 +284,16 @@ class Windows(Dataset[Sample]):
         for v in {v.name: v for v in (*self.schema.inputs, *self.schema.targets)}.values():
             for sample in self.samples:
                 require_finite(self.layout, v, sample, reader.read(self.layout, v.name, sample))
+
+
+def _channels(values: NDArray[Any], v: Variable) -> NDArray[Any]:
+    """([T,] *N, *components) as (T, c, *N)."""
+    if not v.time_varying:
+        values = values[None]
+    if v.components:
+        values = values.reshape(*values.shape[: values.ndim - v.rank], v.width)
+        return np.moveaxis(values, -1, 1)
+    return values[:, None]
 
 
 def require_finite(layout: Layout, v: Variable, sample: int, values: NDArray[Any]) -> None:

@@ -69,7 +69,7 @@ CASES = {
     "directory with data sets": ((*TRAIN, "data.path=."), "open one of its files"),
     "truncated": ((*TRAIN, "data.path=cut.hdf5"), "truncated"),
     "text": ((*TRAIN, "data.path=text.hdf5"), "not an HDF5 file: a text file"),
-    "foreign": ((*TRAIN, "data.path=foreign.h5"), "it holds ['something']"),
+    "foreign": ((*TRAIN, "data.path=foreign.h5"), "it holds the arrays something"),
     "shapes": ((*TRAIN, "data.path=shapes.pt"), "no format recognises"),
     "unknown variable": ((*TRAIN, "data.window.inputs=[b]"), "no variable 'b'"),
     "other variables at test": (

@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 from scipy.io import netcdf_file
 
 from sciops.core.errors import DataError
@@ -262,6 +263,18 @@ def test_windows_of_compressed_files_pickle(tmp_path):
     windows = pickle.loads(pickle.dumps(Windows(open_layout(tmp_path / "a.nc"), window=Window())))
     raw = variables["sst"][1][:, ::-1]
     np.testing.assert_allclose(windows[2]["targets"][0, 0], raw[3], rtol=1e-6)
+
+
+def test_values_are_in_the_byte_order_of_the_machine(tmp_path):
+    """Classic files are big-endian; a tensor cannot be made of such an array."""
+    variables = weather()
+    write3(tmp_path / "a.nc", variables)
+    layout = open_layout(tmp_path / "a.nc")
+    for name in ("z", "sst", "mask"):
+        values = reader.read(layout, name, 0)
+        assert values.dtype == layout.parts[0].arrays[name][0].values_dtype
+        assert values.dtype.isnative
+        torch.from_numpy(np.ascontiguousarray(values))
 
 
 def test_classic_files_are_mapped(tmp_path):

@@ -112,7 +112,7 @@ def test_other_hdf5_files_with_x_and_y_are_not_taken(tmp_path, arrays):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name, values in arrays.items():
             file[name] = values
-    with pytest.raises(DataError, match="none of the structures"):
+    with pytest.raises(DataError, match="no format recognises"):
         open_layout(tmp_path / "a.h5")
 
 
