@@ -31,6 +31,7 @@ Spacing = Literal["cell", "node", "periodic", "left", "interior", "graded"]
 SIDES: tuple[Side, Side] = ("lower", "upper")
 ROLES: tuple[Role, ...] = ("state", "input", "target", "param", "forcing", "geometry")
 MOST_POINTS = 1 << 23  # of all uniform axes together that are read from JSON, anybody's
+MOST_ENTRIES = 1 << 12  # grids, variables, boundary conditions in JSON
 JSON_TYPES: dict[str, tuple[type, ...]] = {  # of the entries that have a key of that name
     "name": (str,), "axis": (str,), "kind": (str,), "side": (str,), "spacing": (str,),
     "lower": (int, float), "upper": (int, float), "n": (int,), "frames": (int,),
@@ -609,6 +610,9 @@ class Schema:
         if tree.get("schema_version") != 1:
             raise SchemaError(f"schema_version must be 1, got {tree.get('schema_version')!r}")
         try:
+            most = max(len(tree[k]) for k in ("domains", "variables", "boundary"))
+            if most > MOST_ENTRIES:
+                raise SchemaError(f"{most} grids, variables or conditions; at most {MOST_ENTRIES}")
             n = sum(int(a.get("n", 0)) for d in tree["domains"] for a in d.get("axes", ()))
             if n > MOST_POINTS:
                 raise SchemaError(f"axes of {n} points; all together may have {MOST_POINTS}")

@@ -125,6 +125,8 @@ def _tree(path: Path, found: Mapping[str, Stored]) -> dict[str, Any]:
         raise DataError(path, f"has no array {KEY}; it was not written by sciops")
     try:
         tree = json.loads(small(path, found[KEY], TEXT).astype(np.uint8).tobytes().decode())
+    except DataError:
+        raise
     except (ValueError, RecursionError) as error:
         raise DataError(path, f"{KEY} is not JSON ({error})") from None
     if not isinstance(tree, dict) or tree.get("version") != 1:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from sciops.core.errors import DataError
 from sciops.data.damage import DAMAGE, said, structure
+from sciops.data.filters import FILTERS, missing, names
 from sciops.data.inflate import Guarded, guarded_hdf5
 from sciops.data.layout import Stored
 
@@ -28,21 +29,6 @@ MAX_HANDLES = 64  # open files per thread; the usual limit of a process is 1024
 SMALL = 1 << 26  # bytes of a coordinate, a list of times or of parameters
 NUMBERS = "fiubc"  # kinds of numpy's types
 ALL = 1 << 28  # bytes of all of these in one file
-
-FILTERS = {
-    "gzip": h5py.h5z.FILTER_DEFLATE,
-    "deflate": h5py.h5z.FILTER_DEFLATE,
-    "lzf": h5py.h5z.FILTER_LZF,
-    "szip": h5py.h5z.FILTER_SZIP,
-    "shuffle": h5py.h5z.FILTER_SHUFFLE,
-    "bzip2": 307,
-    "blosc2": 32026,
-    "blosc": 32001,
-    "lz4": 32004,
-    "bitshuffle": 32008,
-    "zfp": 32013,
-    "zstd": 32015,
-}
 
 Identity = tuple[str | int, ...]
 GLANCE = 0.05  # seconds
@@ -124,21 +110,10 @@ def member(path: str, key: str) -> h5py.Dataset | Guarded:
         try:
             dataset = found[file.id.id, key] = guarded_hdf5(path, file[key])
         except DAMAGE as error:
+            if isinstance(error, DataError):
+                raise
             raise DataError(path, f"no data set {key} any more ({said(error)})") from None
     return dataset
-
-
-def missing_filter(filters: tuple[str, ...]) -> str:
-    """What to install where a compression filter of a data set is not there; else nothing."""
-    unknown = [f for f in filters if not _available(f)]
-    if not unknown:
-        return ""
-    return f"; the HDF5 filter {unknown[0]!r} is missing: pip install 'sciops[compress]'"
-
-
-def _available(name: str) -> bool:
-    codes = [code for word, code in FILTERS.items() if word in name.lower()]
-    return not name.startswith("filter ") and (not codes or h5py.h5z.filter_avail(codes[0]))
 
 
 def close_all() -> None:
@@ -177,7 +152,10 @@ def values(path: str | Path, dataset: h5py.Dataset) -> NDArray[Any]:
     try:
         return np.asarray(guarded_hdf5(path, dataset)[()])
     except DAMAGE as error:
-        raise DataError(path, f"cannot read {dataset.name} ({said(error)})") from None
+        if isinstance(error, DataError):
+            raise
+        hint = missing(names(dataset))
+        raise DataError(path, f"cannot read {dataset.name} ({said(error)}){hint}") from None
 
 
 def refuse_foreign_links(path: str | Path, file: h5py.File) -> None:
@@ -223,11 +201,7 @@ def stored(
     require_own(path, dataset)
     if dataset.shape is None or dataset.dtype.kind not in NUMBERS:
         raise DataError(path, f"{dataset.name} must hold numbers, got {dataset.dtype}")
-    filters = tuple(
-        code[3].decode("utf-8", "replace") or f"filter {code[0]}"
-        for i in range(dataset.id.get_create_plist().get_nfilters())
-        for code in (dataset.id.get_create_plist().get_filter(i),)
-    )
+    filters = names(dataset)
     plain = dataset.chunks is None and not filters and dataset.dtype.isnative
     return Stored(
         path=str(path),

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from sciops.core.errors import DataError
+from sciops.data.filters import available, codes
 
+DEFLATE = 1  # number of that filter in HDF5
 RATIO = 1032  # of deflate
 FREE = 1 << 28  # bytes that any chunk may become
 SLACK = 1 << 12  # bytes of checksums and headers
@@ -82,11 +84,12 @@ class Guarded:
 
 def guarded_hdf5(path: str | Path, dataset: Any) -> Any:
     """The data set, guarded where a chunk of it is deflated and may become too large."""
-    plist = dataset.id.get_create_plist()
-    codes = [plist.get_filter(k)[0] for k in range(plist.get_nfilters())]
-    if codes.count(1) > 1:
+    used = codes(dataset)
+    for code in used:
+        available(code)  # the plug-ins are registered where one is needed
+    if used.count(DEFLATE) > 1:
         raise DataError(path, f"{dataset.name} is deflated twice, which is refused")
-    if 1 not in codes or dataset.file.id.get_filesize() * RATIO <= FREE:
+    if DEFLATE not in used or dataset.file.id.get_filesize() * RATIO <= FREE:
         return dataset
     chunks, suspicious = dataset.chunks, set()
 

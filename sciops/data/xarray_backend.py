@@ -100,6 +100,11 @@ class _Field(BackendArray):
         )
 
     def _get(self, key: tuple[int | slice, ...]) -> NDArray[Any]:
+        asked = [
+            len(range(n)[k]) for k, n in zip(key, self.shape, strict=True) if isinstance(k, slice)
+        ]
+        part = self.layout.parts[0]
+        budget.require(asked, self.dtype.itemsize, part.name, f"a part of {self.variable.name}")
         first, rest = key[0], key[1:]
         if not isinstance(first, slice):
             return self._one(int(first), rest)
@@ -107,14 +112,6 @@ class _Field(BackendArray):
         if not samples:
             empty = np.empty((0, *self.shape[1:]), dtype=self.dtype)
             return empty[(slice(None), *rest)]
-        asked = [
-            len(range(n)[k])
-            for k, n in zip(rest, self.shape[1:], strict=True)
-            if isinstance(k, slice)
-        ]
-        what = f"{len(samples)} samples of {self.variable.name}"
-        where = self.layout.parts[0].name
-        budget.require((len(samples), *asked), self.dtype.itemsize, where, what)
         return np.stack([self._one(s, rest) for s in samples])
 
     def _one(self, sample: int, rest: tuple[int | slice, ...]) -> NDArray[Any]:
@@ -154,7 +151,7 @@ def as_dataset(layout: Layout) -> xr.Dataset:
         else:
             data = indexing.LazilyIndexedArray(_Field(layout, v))
             variables[v.name] = xr.Variable(dimensions(v, layout.schema), data, _attributes(v))
-    coordinates = _coordinates(layout)
+    coordinates = {k: c for k, c in _coordinates(layout).items() if k not in variables}
     attributes = {
         "sciops_format": layout.format,
         "sciops_reason": layout.reason,

@@ -131,6 +131,7 @@ def test_unknown_names_suggest_known_ones():
         (lambda g: Variable("a", g, "colour"), "role 'colour'"),
         (lambda g: Variable("a", g, symmetry="symmetric"), "tensor"),
         (lambda g: Schema((Variable("a", g), Variable("a", g))), "twice"),
+        (lambda g: Schema((Variable("a", g), Variable("a", role="param"))), "both parameters and"),
         (
             lambda g: Schema(
                 (Variable("a", g, "input"), Variable("b", g, "target", components=(2,))),
@@ -147,7 +148,36 @@ def test_contradictions_are_refused(make, text):
         make(Grid((Axis.uniform("x", 4),)))
 
 
-@pytest.mark.parametrize("damage", [{"schema_version": 9}, {"variables": [{}]}, {"domains": None}])
+AXIS = {"name": "x", "lower": 0, "upper": 1, "periodic": None, "unit": None}
+GRID = {"axes": [AXIS | {"n": 8, "spacing": "cell"}]}
+VARIABLE = schema().to_json()["variables"][0]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"schema_version": 9},
+        {"variables": [{}]},
+        {"domains": None},
+        {"domains": [{"axes": [AXIS | {"n": 1 << 30, "spacing": "cell"}]}]},
+        {"domains": [{"axes": [AXIS | {"n": 8.5, "spacing": "cell"}]}]},
+        {"domains": [{"axes": [AXIS | {"n": True, "spacing": "cell"}]}]},
+        {"domains": [GRID] * 10_000},
+        {"variables": [VARIABLE] * 10_000},
+        {"name": ["a"]},
+        {"dt": "0.1"},
+        {
+            "boundary": [
+                {"axis": "x", "side": "lower", "kind": "wall", "variables": [], "value": []}
+            ]
+        },
+        {"boundary": [{"axis": "x", "side": "lower", "kind": "wall", "variables": 3}]},
+        {"variables": [VARIABLE | {"unit": 3}]},
+        {"variables": [VARIABLE | {"components": [-2]}]},
+        {"variables": [VARIABLE | {"components": ["x"]}]},
+        {"variables": [VARIABLE | {"constant_along": "y"}]},
+    ],
+)
 def test_a_damaged_tree_is_a_schema_error(damage):
     with pytest.raises(SchemaError):
         Schema.from_json({**schema().to_json(), **damage})

@@ -175,6 +175,7 @@ def junk(path: Path, random: Random) -> None:
 
 
 BYTES = (bits, word, cut, blank, shuffled, texts, junk)
+RAW = {f.__name__ for f in BYTES}  # to come last: HDF5 may hang where it changes a damaged file
 OF_FILES = {f.__name__: f for f in (*BYTES, contents, objects, member)}
 
 

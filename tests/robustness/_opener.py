@@ -14,6 +14,7 @@ from robustness._opening import BUDGET
 
 SECONDS = 5.0  # a file that takes longer hangs
 START = 120.0  # seconds for the imports of a new process
+CHILD = 8.0  # seconds after which the command line gives up a file; a minute outside of tests
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,21 @@ class Opener:
         if not line:
             return Outcome("killed", f"by signal {-self.stop()}")
         return Outcome(**json.loads(line))
+
+    def inspected(self, path: Path) -> tuple[int, str]:
+        """(exit code, stderr) of ``sciops data inspect``, whose child has `CHILD` seconds."""
+        command = (
+            f"import sys; from sciops.cli import data, main; data.SECONDS = {CHILD}; "
+            f"sys.argv = ['sciops', 'data', 'inspect', *sys.argv[1:]]; main()"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", command, "--", str(path)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            timeout=CHILD + START,
+            check=False,
+        )
+        return done.returncode, done.stderr.decode(errors="replace")
 
     def _start(self) -> None:
         read, write = os.pipe()

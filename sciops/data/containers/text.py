@@ -80,7 +80,7 @@ def load(stored: Stored) -> Any:
 
 def table(path: Path) -> NDArray[np.float64]:
     """All numbers (rows, columns)."""
-    return _parsed(hdf5.identity(str(path)), path)
+    return _parsed(hdf5.identity(str(path), fresh=True), path)
 
 
 @lru_cache(maxsize=KEPT)

@@ -123,7 +123,7 @@ def _refuse_codecs(path: Path) -> None:
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):
             file = Path(folder, name)
-            if file.is_symlink() and root not in file.resolve().parents:
+            if file.is_symlink() and root not in Path(os.path.realpath(file)).parents:
                 raise DataError(file, "a link that leaves the store, which is refused")
         for name in set(METADATA) & set(files):
             file = Path(folder, name)

@@ -25,7 +25,7 @@ from sciops.core.schema import Axis
 from sciops.data import hdf5
 from sciops.data.containers import netcdf3
 from sciops.data.contents import small
-from sciops.data.formats._structure import as_number, counted, structure
+from sciops.data.formats._structure import LONGEST, as_number, counted, structure
 from sciops.data.formats._well import uniform_step
 from sciops.data.layout import Packing, Stored
 
@@ -172,13 +172,21 @@ def _dims(
     return tuple((found_name or "").rsplit("/", 1)[-1] for found_name in found)
 
 
+def length(file: File, dim: str) -> int:
+    """Length of a dimension that is used; DataError where it is none."""
+    n = file.sizes[dim]
+    if not 1 <= n <= LONGEST:
+        raise DataError(file.path, f"the dimension {dim!r:.60} has the length {n}; refused")
+    return n
+
+
 def axis(file: File, dim: str, notes: list[str]) -> tuple[Axis, bool]:
     """The axis of a dimension, and whether its coordinates are stored falling.
 
     It is periodic where it counts degrees to the east all round.  A dimension whose coordinates are
     missing, or neither rise nor fall strictly, is counted from 0, with a note.
     """
-    n, raw = file.sizes[dim], file.variables.get(dim)
+    n, raw = length(file, dim), file.variables.get(dim)
     if raw is None or raw.dims != (dim,) or raw.stored is None or raw.stored.shape != (n,):
         notes.append(f"{dim} has no coordinates; its points are counted from 0")
         return counted(dim, n), False

@@ -28,7 +28,13 @@ from sciops.data.hdf5 import opened, stored, text, texts, values
 from sciops.data.layout import COMPONENTS, Layout, Part, Stored
 
 FIELD_GROUPS = ("t0_fields", "t1_fields", "t2_fields")
+STRUCTURAL = ("n_trajectories", "n_spatial_dims", "simulation_parameters")
 UNIFORM = 1e-3  # relative spread of time steps that still count as one dt
+
+
+def params_named(file: h5py.File) -> list[str]:
+    """Names of the parameters that stand as attributes."""
+    return texts(file.attrs.get("simulation_parameters"))
 
 
 def has_structure(path: Path) -> bool:
@@ -73,7 +79,8 @@ def read_file(
             _optional(file["dimensions"].get("time"), "unit"),
             name=text(file.attrs.get("dataset_name", path.stem)),
         )
-        attributes = {k: text(v) for k, v in file.attrs.items() if k != "simulation_parameters"}
+        told = {*STRUCTURAL, *params_named(file)}  # stands in the schema, and differs by file
+        attributes = {k: text(v) for k, v in file.attrs.items() if k not in told}
     part = Part(str(path), n, np.full(n, length), arrays, times, numbers, subset)
     return schema, part, attributes, notes, provenance
 
@@ -214,7 +221,7 @@ def _params(
             raise DataError(path, f"{data.name} must be one number or {n}, got {numbers.shape}")
         found[name] = np.broadcast_to(numbers, (n,)).copy()
         provenance[name], units[name] = f"data set scalars/{name}", _optional(data, "unit")
-    for name in texts(file.attrs.get("simulation_parameters")):
+    for name in params_named(file):
         if name not in found and name in file.attrs and np.ndim(file.attrs[name]) == 0:
             try:
                 found[name] = np.full(n, float(file.attrs[name]))

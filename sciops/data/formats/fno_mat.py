@@ -21,7 +21,7 @@ from sciops.core.errors import DataError
 from sciops.core.schema import Axis, Grid, Schema, Variable
 from sciops.data.formats import _mat
 from sciops.data.formats._mat import Mat
-from sciops.data.formats._structure import structure
+from sciops.data.formats._structure import LONGEST, structure
 from sciops.data.formats._well import uniform_step
 from sciops.data.layout import Format, Layout, Part
 
@@ -84,6 +84,8 @@ def _layout(mat: Mat, pair: tuple[str, str], reason: str) -> Layout:
         )
     if dimension == 2 and pair == PAIRS[0] and not moving:
         raise DataError(mat.path, f"u must be (N, X, Y, T), got {second}")
+    if max(second) > LONGEST:
+        raise DataError(mat.path, f"{pair[1]} declares the shape {second}; refused")
     if min(first[1:]) < 2:
         raise DataError(mat.path, f"{pair[0]} must have two points along each axis, got {first}")
     space = ("x", "y")[:dimension]

@@ -150,9 +150,9 @@ class _Reading:
                 f"{ {k: r.dims for k, r in list(file.variables.items())[:8]} }",
             )
         params = {k: v for k, v in params.items() if np.isfinite(v).all()}
-        n = file.sizes[self.sample] if self.sample else 1
+        n = _netcdf.length(file, self.sample) if self.sample else 1
         times = self._times() if moving else None
-        frames = file.sizes[self.time] if moving and self.time else 1
+        frames = _netcdf.length(file, self.time) if moving and self.time else 1
         units = {k: file.variables[k].word("units") or None for k in params}
         schema = Schema(
             (*variables, *(Variable(k, role="param", unit=units[k]) for k in params)),

@@ -30,7 +30,7 @@ from sciops.core.schema import Axis, Grid, Schema, Variable
 from sciops.data import contents, hdf5
 from sciops.data.containers import torch as torch_file
 from sciops.data.containers import zarr as zarr_store
-from sciops.data.formats._structure import structure
+from sciops.data.formats._structure import LONGEST, structure
 from sciops.data.layout import Format, Layout, Packing, Part, Stored
 
 AXES = {1: ("x",), 2: ("x", "y"), 3: ("x", "y", "z")}
@@ -90,7 +90,7 @@ def _pair(path: Path) -> Mapping[str, Stored] | None:
     x, y = (found[k] for k in PAIR)
     if found["x"].container != "torch" and (set(found) != set(PAIR) or len(x.shape) != 4):
         return None
-    fits = len(x.shape) >= 2 and len(y.shape) >= 2 and x.shape[0] == y.shape[0] > 0
+    fits = len(x.shape) >= 2 and len(y.shape) >= 2 and 0 < x.shape[0] == y.shape[0] <= LONGEST
     return found if fits else None
 
 

@@ -176,9 +176,10 @@ def _part(file: File, falls: tuple[str, ...], subset: str | None) -> Part:
     arrays = {
         name: tuple(_stored(file, key, falls) for key in keys) for name, keys in FIELDS.items()
     }
-    n, frames = file.sizes.get("b", 1), file.sizes.get("time", 0)
-    if n < 1 or frames < 1:
-        raise DataError(file.path, f"holds {n} runs of {frames} frames")
+    if "time" not in file.sizes:
+        raise DataError(file.path, f"no dimension time; it has {sorted(file.sizes)}")
+    n = _netcdf.length(file, "b") if "b" in file.sizes else 1
+    frames = _netcdf.length(file, "time")
     times = None
     raw = file.variables.get("time")
     if raw is not None and raw.dims == ("time",) and raw.stored is not None:

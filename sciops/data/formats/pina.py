@@ -20,7 +20,7 @@ import numpy as np
 from sciops.core.errors import DataError
 from sciops.core.schema import SIDES, Axis, Boundary, Grid, Schema, Variable
 from sciops.data.containers import torch as torch_file
-from sciops.data.formats._structure import structure
+from sciops.data.formats._structure import LONGEST, structure
 from sciops.data.layout import Format, Layout, Part, Stored
 
 WORDS = ("input", "output")
@@ -102,7 +102,7 @@ def _stored(path: Path) -> Stored:
     if array is None or array.ndim != 3 or array.shape[2] != 1 or array.dtype.kind != "f":
         shapes = {k: a.shape for k, a in found.items()}
         raise DataError(path, f"expected one real tensor (n, X, 1), got {shapes}")
-    if array.shape[1] < 2 or len(array) == 0:
+    if not 2 <= array.shape[1] <= LONGEST or not 1 <= len(array) <= LONGEST:
         raise DataError(path, f"expected n >= 1 fields on X >= 2 points, got {array.shape}")
     axes = ("sample", "x", "")
     return Stored(str(path), "torch", torch_file.KEY, axes, array.shape, array.dtype.str)

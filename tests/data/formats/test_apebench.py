@@ -11,7 +11,7 @@ import pytest
 
 from sciops.core.errors import DataError
 from sciops.data import reader
-from sciops.data.open import detect, open_layout
+from sciops.data.open import detect, get, open_layout
 from sciops.data.windows import Window, Windows
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "apebench_npy"
@@ -49,6 +49,12 @@ def test_folder_and_json_give_both_subsets(tmp_path):
         np.testing.assert_array_equal(
             reader.read(layout, "u", 4, slice(1, 3)), np.moveaxis(test[1, 1:3], 1, -1)
         )
+
+
+def test_no_sample_of_the_tiny_one_is_in_both_subsets(tmp_path):
+    layout = open_layout(get("apebench").write_tiny(tmp_path))
+    read = [reader.read(layout, "u", s).tobytes() for s in range(layout.n_samples)]
+    assert len(set(read)) == layout.n_samples == 3
 
 
 def test_channels_come_before_space(tmp_path):

@@ -12,6 +12,7 @@ from sciops.core.errors import DataError
 from sciops.data import reader
 from sciops.data.open import open_layout
 from sciops.data.windows import Window, Windows
+from sciops.data.xarray_backend import as_dataset
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "ezyrb_npy"
 genuine = pytest.mark.skipif(
@@ -43,6 +44,10 @@ def test_fields_and_mesh(tmp_path):
     domain = layout.schema["pressure"].domain
     np.testing.assert_array_equal(domain.coordinates, points[:, :2])
     assert domain.cells.tolist() == [[0, 1, 2], [3, 4, 5]]
+    labelled = as_dataset(layout)
+    assert labelled["cells"].dims == ("cell", "vertex")
+    np.testing.assert_array_equal(labelled["cells"], domain.cells)
+    assert labelled["pressure"].isel(sample=0).dims == ("time", "node")
     assert "z = 7" in layout.notes[0]
     assert layout.times(0).tolist() == [0, 2, 4, 6]
     assert layout.schema.dt == 2
