@@ -30,6 +30,7 @@ Spacing = Literal["cell", "node", "periodic", "left", "interior", "graded"]
 
 SIDES: tuple[Side, Side] = ("lower", "upper")
 ROLES: tuple[Role, ...] = ("state", "input", "target", "param", "forcing", "geometry")
+SCHEMA_VERSION = 1  # of the JSON
 MOST_POINTS = 1 << 23  # of all uniform axes together that are read from JSON, anybody's
 MOST_ENTRIES = 1 << 12  # grids, variables, boundary conditions in JSON
 JSON_TYPES: dict[str, tuple[type, ...]] = {  # of the entries that have a key of that name
@@ -594,7 +595,7 @@ class Schema:
                 entry["domain"] = domains.index(v.domain)
             variables.append(entry)
         return {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "name": self.name,
             "dt": self.dt,
             "time_unit": self.time_unit,
@@ -607,8 +608,9 @@ class Schema:
     @classmethod
     def from_json(cls, tree: Mapping[str, Any]) -> Schema:
         """The inverse of `to_json`."""
-        if tree.get("schema_version") != 1:
-            raise SchemaError(f"schema_version must be 1, got {tree.get('schema_version')!r}")
+        if tree.get("schema_version") != SCHEMA_VERSION:
+            found = tree.get("schema_version")
+            raise SchemaError(f"schema_version must be {SCHEMA_VERSION}, got {found!r}")
         try:
             most = max(len(tree[k]) for k in ("domains", "variables", "boundary"))
             if most > MOST_ENTRIES:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray, BackendEntrypoint
 from xarray.core import indexing
 
-from sciops.core.schema import SIDES, Boundary, Grid, Schema, Variable
+from sciops.core import resolve
+from sciops.core.schema import SCHEMA_VERSION, SIDES, Boundary, Grid, Schema, Variable
 from sciops.data import budget, reader
 from sciops.data.layout import COMPONENTS, Layout
 from sciops.data.mapping import Mapping
@@ -153,8 +154,10 @@ def as_dataset(layout: Layout) -> xr.Dataset:
             variables[v.name] = xr.Variable(dimensions(v, layout.schema), data, _attributes(v))
     coordinates = {k: c for k, c in _coordinates(layout).items() if k not in variables}
     attributes = {
+        "schema_version": SCHEMA_VERSION,
         "sciops_format": layout.format,
         "sciops_reason": layout.reason,
+        **_origin(layout),
         "name": layout.schema.name,
         "boundary": json.dumps([asdict(b) for b in sides(layout.schema)]),
         **({"notes": list(layout.notes)} if layout.notes else {}),
@@ -162,6 +165,13 @@ def as_dataset(layout: Layout) -> xr.Dataset:
         **{k: v for k, v in layout.attributes.items() if k != "sciops_format"},
     }
     return xr.Dataset(variables, coordinates, attributes)
+
+
+def _origin(layout: Layout) -> dict[str, str]:
+    """Where files of that format are described, unless the file names its own source."""
+    if layout.format not in resolve.names("formats"):
+        return {}
+    return {"source": resolve.find("formats", layout.format).source}  # type: ignore[attr-defined]
 
 
 def sides(schema: Schema) -> list[Boundary]:

@@ -258,6 +258,8 @@ def test_dims_shapes_times_parameters_boundary(name):
     layout = open_layout(DATA / name)
     found = xr.open_dataset(DATA / name, engine="sciops")
     assert layout.format == known.format
+    assert found.attrs["schema_version"] == 1
+    assert found.attrs["source"]
     for key, (dims, shape) in known.fields.items():
         assert found[key].dims == ("sample", *dims.split()), key
         assert found[key].shape == shape, key
