@@ -100,7 +100,7 @@ def _why_not(path: Path) -> str:
         kind = "text" if start and b"\0" not in start else "binary"
         return f"not an HDF5 file: a {kind} file without the HDF5 signature"
     if not start:
-        return "the file is empty"
+        return "the file is empty; fetch or write it again"
     arrays = _arrays(path)
     if arrays:
         shown = ", ".join(f"{k} {s.shape}" for k, s in list(arrays.items())[:8])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from robustness._opening import BUDGET
 
 SECONDS = 5.0  # a file that takes longer hangs
 START = 120.0  # seconds for the imports of a new process
+LATE = 30.0  # seconds that the command line may take beside its child's
 CHILD = 8.0  # seconds after which the command line gives up a file; a minute outside of tests
 
 
@@ -59,14 +61,19 @@ class Opener:
             f"import sys; from sciops.cli import data, main; data.SECONDS = {CHILD}; "
             f"sys.argv = ['sciops', 'data', 'inspect', *sys.argv[1:]]; main()"
         )
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-c", command, "--", str(path)],
             env=os.environ | {"OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            timeout=CHILD + START,
-            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-        return done.returncode, done.stderr.decode(errors="replace")
+        try:
+            _, text = process.communicate(timeout=2 * CHILD + LATE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with the child that it should have ended
+            return process.wait(), "the command line did not end"
+        return process.returncode, text.decode(errors="replace")
 
     def _start(self) -> None:
         read, write = os.pipe()

@@ -35,7 +35,7 @@ SEEDS = seeds()
 EXAMPLES = 10  # of each whole file
 MANY = 90
 MEGABYTES = 500
-LONGEST = 2000  # characters of an error: a few lines
+SHORTEST, LONGEST = 15, 2000  # characters of an error beside the path
 ends: Counter[str] = Counter()
 beyond: list[str] = []  # files on which the HDF5 library crashed or hung
 
@@ -70,7 +70,7 @@ def judge(outcome: Outcome, path: Path, opener: Opener) -> Outcome:
     assert outcome.megabytes < MEGABYTES
     if outcome.end == "refused":
         assert str(path.parent) in outcome.text, "the error names the file"
-        assert 20 < len(outcome.text) - len(str(path)) < LONGEST
+        assert SHORTEST < len(outcome.text) - len(str(path)) < LONGEST
         assert "Traceback" not in outcome.text
     return outcome
 

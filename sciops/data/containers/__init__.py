@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from sciops.core.errors import DataError
+from sciops.data.damage import structure
 from sciops.data.layout import Stored
 
 CONTAINERS = ("hdf5", "npy", "npz", "torch", "netcdf3", "matlab", "zarr", "text")
@@ -41,5 +42,6 @@ def arrays(path: Path) -> dict[str, Stored]:
         raise DataError(
             path, f"not a file of arrays that sciops can read ({', '.join(CONTAINERS)})"
         )
-    found: dict[str, Stored] = module(name).arrays(path)
+    with structure(path):
+        found: dict[str, Stored] = module(name).arrays(path)
     return found
