@@ -13,6 +13,7 @@ from typing import Any
 from sciops.core.errors import DataError, MissingPackage
 from sciops.data import budget
 from sciops.data.containers._zarr_chunks import guarded
+from sciops.data.damage import structure
 from sciops.data.inflate import CODECS as COMPRESSORS
 from sciops.data.layout import Stored
 
@@ -34,20 +35,23 @@ def is_container(path: Path) -> bool:
 
 def arrays(path: Path) -> dict[str, Stored]:
     """The numeric arrays, by their path in the store."""
-    _refuse_codecs(path)
     found: dict[str, Stored] = {}
-    for key, array in _walk(path, _open(path), ""):
-        if array.dtype.kind in "fiucb":
-            filters = tuple(type(c).__name__ for c in array.compressors)
-            shape = tuple(int(n) for n in array.shape)
-            chunks = tuple(int(n) for n in array.chunks)
-            if max((*shape, *chunks), default=0) > LONGEST:
-                raise DataError(path, f"{key} declares the shape {shape}, chunks {chunks}")
-            axes = ("?",) * len(shape)
-            found[key] = Stored(
-                str(path), "zarr", key, axes, shape, array.dtype.str, None, chunks, filters
-            )
+    with structure(path):
+        _refuse_codecs(path)
+        for key, array in _walk(path, _open(path), ""):
+            if array.dtype.kind in "fiucb":
+                found[key] = _stored(path, key, array)
     return found
+
+
+def _stored(path: Path, key: str, array: Any) -> Stored:
+    filters = tuple(type(c).__name__ for c in array.compressors)
+    shape = tuple(int(n) for n in array.shape)
+    chunks = tuple(int(n) for n in array.chunks)
+    if max((*shape, *chunks), default=0) > LONGEST:
+        raise DataError(path, f"{key} declares the shape {shape}, chunks {chunks}")
+    axes = ("?",) * len(shape)
+    return Stored(str(path), "zarr", key, axes, shape, array.dtype.str, None, chunks, filters)
 
 
 def labels(path: Path) -> dict[str, tuple[tuple[str, ...] | None, dict[str, Any]]]:
@@ -55,13 +59,14 @@ def labels(path: Path) -> dict[str, tuple[tuple[str, ...] | None, dict[str, Any]
 
     Version 3 has the names in its metadata, version 2 by xarray's habit in an attribute.
     """
-    _refuse_codecs(path)
     found: dict[str, tuple[tuple[str, ...] | None, dict[str, Any]]] = {}
-    for key, array in _walk(path, _open(path), ""):
-        attributes = dict(array.attrs)
-        names: Any = getattr(array.metadata, "dimension_names", None) or attributes.get(NAMES)
-        whole = isinstance(names, (list, tuple)) and len(names) == len(array.shape)
-        found[key] = (tuple(map(str, names)) if whole else None, attributes)
+    with structure(path):
+        _refuse_codecs(path)
+        for key, array in _walk(path, _open(path), ""):
+            attributes = dict(array.attrs)
+            names: Any = getattr(array.metadata, "dimension_names", None) or attributes.get(NAMES)
+            whole = isinstance(names, (list, tuple)) and len(names) == len(array.shape)
+            found[key] = (tuple(map(str, names)) if whole else None, attributes)
     return found
 
 
@@ -69,10 +74,12 @@ def load(stored: Stored) -> Any:
     """One array of the store."""
     import zarr
 
-    root = _open(Path(stored.path))
-    found = root if isinstance(root, zarr.Array) else root[stored.key]
-    budget.require(found.chunks, found.dtype.itemsize, stored.path, f"one chunk of {stored.key}")
-    return guarded(Path(stored.path), stored.key, found)
+    path, key = Path(stored.path), stored.key
+    with structure(path):
+        root = _open(path)
+        found = root if isinstance(root, zarr.Array) else root[key]
+        budget.require(found.chunks, found.dtype.itemsize, path, f"one chunk of {key}")
+        return guarded(path, key, found)
 
 
 def _open(path: Path) -> Any:
