@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -385,7 +383,3 @@ def copied(source: Path, target: Path) -> Path:
     """A copy of a seed, the path to open in it; files beside it that belong to it come along."""
     shutil.copytree(source.parent, target, symlinks=True)
     return target / source.name
-
-
-Mutation = Callable[[Path, Random], None]
-assert os.sep == "/"

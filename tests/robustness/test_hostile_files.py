@@ -181,7 +181,7 @@ def test_ten_terabytes_in_a_kilobyte(tmp_path, monkeypatch):
 
 
 def test_what_a_link_names_is_never_opened(tmp_path):
-    """The access time of the other file stays what it was, on the error's path as well."""
+    """The other file is gone, and the error is still that there is a link."""
     path = _traps.external_link(tmp_path)
     (tmp_path / _traps.SECRET).unlink()
     with pytest.raises(DataError, match="link into another file"):
