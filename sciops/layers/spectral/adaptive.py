@@ -1,0 +1,161 @@
+r"""Adaptive filters: the multiplier of each mode depends on the coefficients themselves.
+
+    AFF     y = x + F^-1( M(Z) * Z )     M = S_lambda(W2 relu(W1 Z + b1) + b2)
+    AFNO    y = x + F^-1( M(Z) )         M = S_lambda(W2 gelu(W1 Z))
+    Gated   y = F^-1( R_k (1 + g(|Z|^2)) Z )
+
+W are complex matrices, block diagonal over channels and the same for every mode; relu, gelu and the
+soft shrinkage S_lambda act on real and imaginary part.  The published AFF and AFNO feed the network
+with coefficients of ``norm="ortho"``, which grow like sqrt(N) with the number of points N, so that
+the same weights are another operator on another grid.  Here the coefficients are those of the field
+itself (``norm="forward"``) times a constant sqrt(N_ref): on N_ref points that is the published
+layer, elsewhere the same operator.  Relu of a real part is not shift equivariant, so neither are AFF
+and AFNO (measured in the tests).
+
+Gated sees the power spectrum alone, p = log(1 + |Z|^2 / mean |Z|^2), g = tanh(G2 gelu(G1 p)) with
+G2 = 0 at the start: it begins as the dense filter, bit for bit, and stays shift equivariant.
+
+Sources: Huang et al., Adaptive frequency filters as efficient global token mixers, 2023, arXiv
+2307.14008; Guibas et al., Adaptive Fourier neural operators, 2022, arXiv 2111.13587, without biases
+and with gelu as in Ohana et al., The Well, 2024, arXiv 2412.00568.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sciops.layers.spectral.filters import Dense, block_size, product
+from sciops.layers.spectral.products import Modes
+
+SCALE = 0.02  # standard deviation of the published initial weights
+
+
+class _BlockNetwork(nn.Module):
+    """What AFF and AFNO share: block-diagonal maps of (M, parts, R, C), the same for every mode."""
+
+    def __init__(self, modes: Modes, channels: int, blocks: int, reference: int) -> None:
+        super().__init__()
+        b = block_size(channels, blocks)
+        self.blocks = blocks
+        self.amplitude = reference**0.5
+        shape = (blocks, b, modes.parts, b)
+        self.first = nn.Parameter(SCALE * torch.randn(shape))
+        self.second = nn.Parameter(SCALE * torch.randn(shape))
+
+    def _split(self, z: Tensor) -> Tensor:
+        """(M, parts, R, C) -> (blocks, parts, M R, b)."""
+        m, parts, rows, _ = z.shape
+        z = z.reshape(m, parts, rows, self.blocks, -1)
+        return z.permute(3, 1, 0, 2, 4).reshape(self.blocks, parts, m * rows, -1)
+
+    def _joined(self, z: Tensor, like: Tensor) -> Tensor:
+        """The inverse of `_split`."""
+        m, parts, rows, c = like.shape
+        z = z.reshape(self.blocks, parts, m, rows, -1)
+        return z.permute(2, 1, 3, 0, 4).reshape(m, parts, rows, c)
+
+
+class AFF(_BlockNetwork):
+    """Adaptive frequency filter.
+
+    Parameters
+    ----------
+    modes, channels
+        Kept modes, channels.
+    blocks
+        Blocks of channels; the published layer has 8.
+    reference
+        Points N_ref of the grid on which it equals the published layer.
+    shrink
+        Threshold lambda of the soft shrinkage.
+
+    Notes
+    -----
+    Shapes: Z (M, parts, R, C) -> (M, parts, R, C).
+    """
+
+    residual = True
+
+    def __init__(
+        self, modes: Modes, channels: int, blocks: int, reference: int, shrink: float = 0.01
+    ) -> None:
+        super().__init__(modes, channels, blocks, reference)
+        self.shrink = shrink
+        shape = (blocks, modes.parts, 1, channels // blocks)
+        self.first_bias = nn.Parameter(SCALE * torch.randn(shape))
+        self.second_bias = nn.Parameter(SCALE * torch.randn(shape))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, C) -> (M, parts, R, C)."""
+        with torch.autocast(z.device.type, enabled=False):
+            h = self._split(z) * self.amplitude
+            mask = F.relu(product(h, self.first) + self.first_bias)
+            mask = F.softshrink(product(mask, self.second) + self.second_bias, self.shrink)
+            mask = self._joined(mask, z)
+            if z.shape[1] == 1:
+                return mask * z
+            (a, b), (c, d) = z.unbind(1), mask.unbind(1)
+            return torch.stack([a * c - b * d, a * d + b * c], 1)
+
+
+class AFNO(_BlockNetwork):
+    """Adaptive Fourier neural operator, in the form of The Well (parameters as in `AFF`)."""
+
+    residual = True
+
+    def __init__(
+        self, modes: Modes, channels: int, blocks: int, reference: int, shrink: float = 0.01
+    ) -> None:
+        super().__init__(modes, channels, blocks, reference)
+        self.shrink = shrink
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, C) -> (M, parts, R, C)."""
+        with torch.autocast(z.device.type, enabled=False):
+            h = F.gelu(product(self._split(z) * self.amplitude, self.first))
+            h = F.softshrink(product(h, self.second), self.shrink)
+            return self._joined(h, z) / self.amplitude
+
+
+class Gated(nn.Module):
+    """A dense filter behind a gate that the power spectrum opens and closes.
+
+    Parameters
+    ----------
+    modes, c_in, c_out
+        Kept modes, channels.
+    blocks
+        Blocks of channels of the two maps of the gate.
+
+    Notes
+    -----
+    Shapes: Z (M, parts, R, c_in) -> (M, parts, R, c_out).
+    """
+
+    def __init__(self, modes: Modes, c_in: int, c_out: int, blocks: int) -> None:
+        super().__init__()
+        b = block_size(c_in, blocks)
+        self.dense = Dense(modes, c_in, c_out)
+        self.blocks = blocks
+        self.first = nn.Parameter(torch.randn(blocks, b, b) / b**0.5)
+        self.first_bias = nn.Parameter(torch.zeros(blocks, 1, b))
+        self.second = nn.Parameter(torch.zeros(blocks, b, b))
+        self.second_bias = nn.Parameter(torch.zeros(blocks, 1, b))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
+        return self.dense(z * (1 + self.gate(z))[:, None])
+
+    def gate(self, z: Tensor) -> Tensor:
+        """g (M, R, C) in (-1, 1) of Z (M, parts, R, C)."""
+        with torch.autocast(z.device.type, enabled=False):
+            power = z.square().sum(1)  # (M, R, C)
+            mean = power.mean((0, 2), keepdim=True)
+            p = torch.log1p(power / (mean + torch.finfo(z.dtype).tiny))
+            m, rows, c = p.shape
+            p = p.reshape(m * rows, self.blocks, -1).transpose(0, 1)  # (blocks, M R, b)
+            h = F.gelu(torch.baddbmm(self.first_bias, p, self.first))
+            g = torch.tanh(torch.baddbmm(self.second_bias, h, self.second))
+            return g.transpose(0, 1).reshape(m, rows, c)

@@ -1,0 +1,250 @@
+r"""Linear filters: what multiplies the coefficients of each mode.
+
+    Y(k) = R(k) Z(k),    Z (M, parts, R, C_in) -> Y (M, parts, R, C_out)
+
+M modes, parts 2 (complex) or 1, R rows (samples, and the points of axes that are carried along).
+
+    Dense     R(k) any complex C_in x C_out matrix                    2 C_in C_out M parameters (FNO)
+    Block     R(k) block diagonal: C / blocks channels mix; blocks = C: a gain for each channel and mode
+    Tucker    R(k) = U_in (sum_r G_r prod_d U_d[k_d, r_d]) U_out      ranks from one fraction (TFNO)
+    CP        R(k) = U_in diag(lambda_r prod_d U_d[k_d, r]) U_out     one rank
+    Frozen    a Dense filter that is drawn once and never trained     a control
+
+The parameters are real: real and imaginary part lie beside each other.  The factors of Tucker and
+CP are real but for one, which loses nothing: at full rank both kinds are all of Dense.
+
+They start with E|Y|^2 = E|Z|^2 for independent channels.
+
+Sources: Li et al., Fourier neural operator, 2021, arXiv 2010.08895; Kossaifi et al., Multi-grid
+tensorized Fourier neural operator, 2024, arXiv 2310.00120; Rao et al., Global filter networks, 2021,
+arXiv 2107.00645 (a gain for each channel and mode).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from sciops.core.errors import ConfigError
+from sciops.layers.spectral.products import Modes
+
+Precision = Literal["full", "bf16"]
+
+
+def product(z: Tensor, w: Tensor, precision: Precision = "full") -> Tensor:
+    """z (K, parts, R, C_in) times w (K, C_in, parts, C_out), real or complex: (K, parts, R, C_out)."""
+    with torch.autocast(z.device.type, enabled=False):
+        k, parts, rows, c_in = z.shape
+        z, w = z.reshape(k, parts * rows, c_in), w.reshape(k, c_in, -1).to(z.dtype)  # w: [Re | Im]
+        if precision == "bf16":
+            low = torch.bmm(z.bfloat16(), w.bfloat16()).to(z.dtype)
+            return low.reshape(k, 1, rows, -1) if parts == 1 else _combined(low)
+        if parts == 1:
+            return torch.bmm(z, w).reshape(k, 1, rows, -1)
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            return _ComplexProduct.apply(z, w)
+        return _combined(torch.bmm(z, w))
+
+
+def _combined(u: Tensor) -> Tensor:
+    """[Zr; Zi] [Wr | Wi] (K, 2 R, 2 C) -> Z W (K, 2, R, C)."""
+    k, rows, c = u.shape
+    u = u.reshape(k, 2, rows // 2, 2, c // 2)
+    return torch.stack([u[:, 0, :, 0] - u[:, 1, :, 1], u[:, 0, :, 1] + u[:, 1, :, 0]], 1)
+
+
+class _ComplexProduct(torch.autograd.Function):
+    """z (K, 2 R, C_in), w (K, C_in, 2 C_out) -> (K, 2, R, C_out): half the nodes of plain autograd."""
+
+    @staticmethod
+    def forward(z: Tensor, w: Tensor) -> Tensor:
+        return _combined(torch.bmm(z, w))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+        z, w = ctx.saved_tensors
+        real, imaginary = g.unbind(1)
+        top = torch.cat([real, imaginary], 2)
+        du = torch.cat([top, torch.cat([imaginary, -real], 2)], 1)  # the transpose of _combined
+        dz = torch.bmm(du, w.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return dz, torch.bmm(z.transpose(1, 2), du) if ctx.needs_input_grad[1] else None
+
+    @staticmethod
+    def jvp(ctx: Any, dz: Tensor | None, dw: Tensor | None) -> Tensor:  # type: ignore[override]
+        z, w = ctx.saved_tensors
+        terms = [_combined(torch.bmm(dz, w))] if dz is not None else []
+        terms += [_combined(torch.bmm(z, dw))] if dw is not None else []
+        return sum(terms[1:], terms[0])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, int | None], z: Tensor, w: Tensor) -> Any:  # type: ignore[override]
+        n = info.batch_size
+        z, w = (
+            t.expand(n, *t.shape) if d is None else t.movedim(d, 0)
+            for t, d in zip((z, w), in_dims, strict=True)
+        )
+        return _ComplexProduct.apply(z.flatten(0, 1), w.flatten(0, 1)).unflatten(0, (n, -1)), 0
+
+
+def gain(z: Tensor, w: Tensor) -> Tensor:
+    """z (M, parts, R, C) times w (M, parts, 1, C), real or complex, element by element."""
+    if z.shape[1] == 1:
+        return z * w
+    (a, b), (c, d) = z.unbind(1), w.to(z.dtype).unbind(1)
+    return torch.stack([a * c - b * d, a * d + b * c], 1)
+
+
+class Dense(nn.Module):
+    """A matrix for each mode.
+
+    Parameters
+    ----------
+    modes
+        Kept modes.
+    c_in, c_out
+        Channels.
+    precision
+        ``bf16``: this product, and only this, in bfloat16.
+
+    Notes
+    -----
+    Shapes: Z (M, parts, R, c_in) -> (M, parts, R, c_out); weight (*modes, c_in, parts, c_out).
+    """
+
+    def __init__(self, modes: Modes, c_in: int, c_out: int, precision: Precision = "full") -> None:
+        super().__init__()
+        self.precision = precision
+        shape = (*modes.shape, c_in, modes.parts, c_out)
+        self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(modes.parts * c_in))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
+        return product(z, self.weight.flatten(0, -4), self.precision)
+
+
+class Frozen(nn.Module):
+    """A dense filter of random weights that are kept with the model and never trained."""
+
+    weight: Tensor
+
+    def __init__(self, modes: Modes, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", Dense(modes, c_in, c_out).weight.detach())
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
+        return product(z, self.weight.flatten(0, -4))
+
+
+class Block(nn.Module):
+    """A block-diagonal matrix for each mode; with as many blocks as channels, a gain.
+
+    Notes
+    -----
+    Shapes: Z (M, parts, R, C) -> (M, parts, R, C); weight (*modes, blocks, b, parts, b), b = C / blocks.
+    """
+
+    def __init__(self, modes: Modes, channels: int, blocks: int) -> None:
+        super().__init__()
+        b = block_size(channels, blocks)
+        self.blocks = blocks
+        weight = torch.randn(*modes.shape, blocks, b, modes.parts, b)
+        self.weight = nn.Parameter(weight / math.sqrt(modes.parts * b))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, C) -> (M, parts, R, C)."""
+        w = self.weight.flatten(0, -5)  # (M, blocks, b, parts, b)
+        if w.shape[2] == 1:
+            return gain(z, w[:, :, 0, :, 0].transpose(1, 2)[:, :, None])
+        m, parts, rows, c = z.shape
+        z = z.reshape(m, parts, rows, self.blocks, -1).movedim(3, 1)  # (M, blocks, parts, R, b)
+        y = product(z.flatten(0, 1), w.flatten(0, 1)).unflatten(0, (m, self.blocks))
+        return y.movedim(1, 3).reshape(m, parts, rows, c)
+
+
+class Tucker(nn.Module):
+    """A matrix for each mode, all of them together a Tucker tensor.
+
+    Parameters
+    ----------
+    modes, c_in, c_out
+        Kept modes, channels.
+    rank
+        Parameters of the core over those of Dense, in (0, 1]; each dimension keeps the same share.
+    """
+
+    def __init__(self, modes: Modes, c_in: int, c_out: int, rank: float) -> None:
+        super().__init__()
+        dims = (*modes.shape, c_in, c_out)
+        share = checked_rank(rank) ** (1 / len(dims))
+        ranks = [max(1, math.ceil(share * n - 1e-9)) for n in dims]
+        *kept, r_in, r_out = ranks
+        core = torch.randn(*kept, r_in, modes.parts, r_out)
+        self.core = nn.Parameter(core / math.sqrt(modes.parts * c_in))
+        self.modes = nn.ParameterList(
+            nn.Parameter(torch.randn(n, r) / math.sqrt(r))
+            for n, r in zip(modes.shape, kept, strict=True)
+        )
+        self.enter = nn.Parameter(torch.randn(c_in, r_in) / math.sqrt(r_in))
+        self.leave = nn.Parameter(torch.randn(r_out, c_out) / math.sqrt(r_out))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
+        with torch.autocast(z.device.type, enabled=False):
+            w = self.core
+            for d, factor in enumerate(self.modes):
+                w = torch.tensordot(factor, w, ([1], [d])).movedim(0, d)
+            z = z @ self.enter
+            return product(z, w.flatten(0, -4)) @ self.leave
+
+
+class CP(nn.Module):
+    """A matrix for each mode, all of them together a sum of `rank` outer products.
+
+    Parameters
+    ----------
+    modes, c_in, c_out
+        Kept modes, channels.
+    rank
+        Number of products.
+    """
+
+    def __init__(self, modes: Modes, c_in: int, c_out: int, rank: int) -> None:
+        super().__init__()
+        if rank < 1:
+            raise ConfigError(f"the rank of a CP filter must be at least 1, got {rank}")
+        first, *others = modes.shape
+        self.first = nn.Parameter(torch.randn(first, modes.parts, rank) / math.sqrt(modes.parts))
+        self.others = nn.ParameterList(nn.Parameter(torch.randn(n, rank)) for n in others)
+        self.enter = nn.Parameter(torch.randn(c_in, rank) / math.sqrt(c_in))
+        self.leave = nn.Parameter(torch.randn(rank, c_out) / math.sqrt(rank))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
+        with torch.autocast(z.device.type, enabled=False):
+            w = self.first  # (m_1, parts, rank)
+            for factor in self.others:
+                w = (w[:, None] * factor[:, None]).flatten(0, 1)  # (m_1 .. m_d, parts, rank)
+            return gain(z @ self.enter, w[:, :, None]) @ self.leave
+
+
+def block_size(channels: int, blocks: int) -> int:
+    """Channels of a block; ConfigError where they do not come out even."""
+    if blocks < 1 or channels % blocks:
+        raise ConfigError(f"{channels} channels do not fall into {blocks} equal blocks")
+    return channels // blocks
+
+
+def checked_rank(rank: float) -> float:
+    """The rank, if it is a share of the whole."""
+    if not 0 < rank <= 1:
+        raise ConfigError(f"the rank of a Tucker filter is a share in (0, 1], got {rank}")
+    return rank

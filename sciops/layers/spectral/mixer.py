@@ -1,0 +1,88 @@
+r"""A mixer in the space of modes: analysis, filter, synthesis.
+
+    y = F^-1 R(F x)        (+ x, where the filter is a change of its input: AFF, AFNO)
+
+`SpectralMixer` is one such term, `AxialMixer` the sum over axes of one-dimensional ones (F-FNO):
+
+    y = sum_d F_d^-1 R_d F_d x
+
+Sources: Li et al., Fourier neural operator, 2021, arXiv 2010.08895; Tran et al., Factorized Fourier
+neural operators, 2023, arXiv 2111.13802.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from torch import Tensor, nn
+
+from sciops.layers.spectral.basis import Basis
+from sciops.layers.spectral.filters import Dense
+from sciops.layers.spectral.transform import Backend, Transform
+
+
+class SpectralMixer(nn.Module):
+    """A filter between analysis and synthesis.
+
+    Parameters
+    ----------
+    bases
+        The functions kept along each axis.
+    filter
+        Any module (M, parts, R, C_in) -> (M, parts, R, C_out): `Dense(Modes(bases), 32, 32)`, ...
+    backend
+        How the transform is computed.
+
+    Notes
+    -----
+    Shapes: x (B, C_in, *N) -> (B, C_out, *N); N may change from call to call.
+    """
+
+    def __init__(
+        self, bases: Sequence[Basis | None], filter: nn.Module, backend: Backend = "auto"
+    ) -> None:
+        super().__init__()
+        self.transform = Transform(bases, backend)
+        self.filter = filter
+        self.residual = bool(getattr(filter, "residual", False))
+
+    def forward(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
+        """x (B, C_in, *N) -> (B, C_out, *sizes), the same field on a grid of other sizes.
+
+        `sizes`: None for those of x; a filter that adds x to its result cannot change them.
+        """
+        z = self.transform.analyse(x)  # (*modes, parts, B, *carried, C_in)
+        n = len(self.transform.modes.shape)
+        flat = z.reshape(
+            self.transform.modes.count, z.shape[n], prod(z.shape[n + 1 : -1]), z.shape[-1]
+        )
+        flat = self.filter(flat)
+        z = flat.reshape(*z.shape[:-1], flat.shape[-1])
+        y = self.transform.synthesise(z, x.shape[2:] if sizes is None else sizes)
+        return y + x if self.residual else y
+
+
+class AxialMixer(nn.Module):
+    """The sum over axes of one-dimensional dense filters.
+
+    Notes
+    -----
+    Shapes: x (B, c_in, *N) -> (B, c_out, *N).
+    """
+
+    def __init__(
+        self, bases: Sequence[Basis], c_in: int, c_out: int, backend: Backend = "auto"
+    ) -> None:
+        super().__init__()
+        alone = [
+            tuple(b if d == e else None for e, b in enumerate(bases)) for d in range(len(bases))
+        ]
+        self.terms = nn.ModuleList(
+            SpectralMixer(along, Dense(Transform(along).modes, c_in, c_out), backend)
+            for along in alone
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, *N) -> (B, c_out, *N)."""
+        return sum(term(x) for term in self.terms)  # type: ignore[return-value]

@@ -1,0 +1,132 @@
+r"""Analysis and synthesis of a field on the kept modes, by whichever way is the faster.
+
+    z = analyse(x)        (B, C, *N) -> (*modes, parts, B, *carried, C)
+    y = synthesise(z, M)  -> (B, C, *M),   on the same grid or on any other
+
+`auto` takes matrix products unless the measured rule says that the pruned FFT is faster
+(benchmarks/speed/spectral.py): never in training, and in inference only on periodic axes of
+lengths of small factors (2, 3, 5) that are long or keep many modes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sciops.core.errors import ShapeError
+from sciops.layers.spectral import basis as tables
+from sciops.layers.spectral import fft, products
+from sciops.layers.spectral.basis import Basis
+from sciops.layers.spectral.nodes import linear
+from sciops.layers.spectral.products import Modes
+
+Backend = Literal["auto", "products", "fft"]
+
+
+class Transform:
+    """The kept modes of a field, and how they are computed.
+
+    Parameters
+    ----------
+    bases
+        One for each axis of the field; None for an axis that is not transformed.
+    backend
+        ``products``, ``fft`` or ``auto``.
+
+    Notes
+    -----
+    It has neither parameters nor buffers: matrices are cached by what they depend on.
+    """
+
+    def __init__(self, bases: Sequence[Basis | None], backend: Backend = "auto") -> None:
+        self.modes = Modes(tuple(bases))
+        self.backend = backend
+
+    def analyse(self, x: Tensor) -> Tensor:
+        """x (B, C, *N) -> (*modes, parts, B, *carried, C)."""
+        if x.ndim != len(self.modes.bases) + 2:
+            raise ShapeError(
+                f"expected a field (B, C, and {len(self.modes.bases)} sizes), got {tuple(x.shape)}"
+            )
+        sizes = x.shape[2:]
+        if self._by_fft(sizes, x):
+            return linear(_ByFFT(self.modes, tuple(sizes), 1 / prod(sizes), False, True), x)
+        matrices = tuple(
+            None if b is None else tables.analysis(b, n, x)
+            for b, n in zip(self.modes.bases, sizes, strict=True)
+        )
+        return linear(_Products(self.modes, matrices, True), x)
+
+    def synthesise(self, z: Tensor, sizes: Sequence[int]) -> Tensor:
+        """z (*modes, parts, B, *carried, C) -> (B, C, *sizes)."""
+        if self._by_fft(sizes, z):
+            return linear(_ByFFT(self.modes, tuple(sizes), 1.0, True, False), z)
+        matrices = tuple(
+            None if b is None else tables.synthesis(b, n, d == self.modes.half, z)
+            for d, (b, n) in enumerate(zip(self.modes.bases, sizes, strict=True))
+        )
+        return linear(_Products(self.modes, matrices, False), z)
+
+    def _by_fft(self, sizes: Sequence[int], like: Tensor) -> bool:
+        if self.backend == "products" or torch.compiler.is_compiling():
+            return False
+        if not fft.applies(self.modes, sizes):
+            return False
+        return self.backend == "fft" or _fft_is_faster(self.modes, sizes, like)
+
+
+def _fft_is_faster(modes: Modes, sizes: Sequence[int], like: Tensor) -> bool:
+    """The measured rule."""
+    if torch.is_grad_enabled() or like.is_cuda or not all(fft.is_smooth(n) for n in sizes):
+        return False
+    return False
+
+
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """`products.project` with these matrices, or `products.evaluate`, its transpose."""
+
+    modes: Modes
+    matrices: tuple[Tensor | None, ...]
+    forward: bool
+
+    def apply(self, x: Tensor) -> Tensor:
+        way = products.project if self.forward else products.evaluate
+        return way(x, self.matrices, self.modes)
+
+    def transpose(self) -> _Products:
+        return _Products(self.modes, self.matrices, not self.forward)
+
+    @property
+    def batch(self) -> tuple[int, int]:
+        inside = len(self.modes.shape) + 1
+        return (0, inside) if self.forward else (inside, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _ByFFT:
+    """`fft.project` or `fft.evaluate`; `twice` and its transpose `once` as there."""
+
+    modes: Modes
+    sizes: tuple[int, ...]
+    scale: float
+    synthesis: bool  # modes k > 0 of the half axis stand for -k too
+    forward: bool
+
+    def apply(self, x: Tensor) -> Tensor:
+        if self.forward:
+            return fft.project(x, self.modes, self.scale, self.synthesis)
+        return fft.evaluate(x, self.modes, self.sizes, self.scale, not self.synthesis)
+
+    def transpose(self) -> _ByFFT:
+        return _ByFFT(self.modes, self.sizes, self.scale, self.synthesis, not self.forward)
+
+    @property
+    def batch(self) -> tuple[int, int]:
+        inside = len(self.modes.shape) + 1
+        return (0, inside) if self.forward else (inside, 0)
