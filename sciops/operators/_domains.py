@@ -76,6 +76,17 @@ def at_sensors(operator: Operator, a: Tensor) -> Tensor:
     return operator.sample_input(a, tuple(operator.input_coordinates(like)))
 
 
+def on_training_grid(operator: Operator, a: Tensor, at: At) -> tuple[Tensor, At]:
+    """a at the points of the training grid, and where the output is then asked for.
+
+    For operators whose stencils count points.  `at` None means the grid that a came on.
+    """
+    tracing = torch.compiler.is_compiling()  # then the graph has to hold for every size
+    if at is None and (tracing or a.shape[2:] != operator.input_shape):
+        at = tuple(operator.input_coordinates(a))
+    return at_sensors(operator, a), at
+
+
 class Coordinates(nn.Module):
     """Fixed positions, kept as a sum of two float32 numbers.
 

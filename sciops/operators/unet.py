@@ -32,7 +32,7 @@ from sciops.core.operator import At, Operator, OperatorConfig
 from sciops.core.schema import Grid, Schema
 from sciops.layers.convolution import Convolution, Side, upsampled
 from sciops.layers.mlp import MLP, ChannelMLP
-from sciops.operators._domains import at_sensors, grid_of, is_periodic
+from sciops.operators._domains import grid_of, is_periodic, on_training_grid
 
 
 class Config(OperatorConfig):
@@ -86,10 +86,7 @@ class UNet(Operator):
     def evaluate(self, a: Tensor, params: Tensor, at: At) -> Tensor:
         """(B, C, *N), (B, P) -> (B, C', *shape of `at`)."""
         if self.on_training_grid:
-            tracing = torch.compiler.is_compiling()  # then the graph has to hold for every size
-            if at is None and (tracing or a.shape[2:] != self.input_shape):
-                at = tuple(self.input_coordinates(a))
-            a = at_sensors(self, a)
+            a, at = on_training_grid(self, a, at)
         return self.sample_input(self._field(a, params), at)
 
     def _field(self, a: Tensor, params: Tensor) -> Tensor:

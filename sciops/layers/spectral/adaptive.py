@@ -9,8 +9,8 @@ soft shrinkage S_lambda act on real and imaginary part.  The published AFF and A
 with coefficients of ``norm="ortho"``, which grow like sqrt(N) with the number of points N, so that
 the same weights are another operator on another grid.  Here the coefficients are those of the field
 itself (``norm="forward"``) times a constant sqrt(N_ref): on N_ref points that is the published
-layer, elsewhere the same operator.  Relu of a real part is not shift equivariant, so neither are AFF
-and AFNO (measured in the tests).
+layer, elsewhere the same operator.  Relu of a real part is not shift equivariant, so neither are
+AFF and AFNO (measured in the tests).
 
 Gated sees the power spectrum alone, p = log(1 + |Z|^2 / mean |Z|^2), g = tanh(G2 gelu(G1 p)) with
 G2 = 0 at the start: it begins as the dense filter, bit for bit, and stays shift equivariant.
@@ -26,23 +26,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sciops.layers.spectral.filters import Dense, block_size, product
+from sciops.layers.spectral.filters import Dense, Filter, block_size, product
 from sciops.layers.spectral.products import Modes
 
-SCALE = 0.02  # standard deviation of the published initial weights
+SCALE = 0.02  # standard deviation of the initial weights of the published AFF
 
 
-class _BlockNetwork(nn.Module):
+class _BlockNetwork(Filter):
     """What AFF and AFNO share: block-diagonal maps of (M, parts, R, C), the same for every mode."""
 
-    def __init__(self, modes: Modes, channels: int, blocks: int, reference: int) -> None:
+    linear = False
+    equivariant = False
+    mixes_channels = False
+
+    def __init__(
+        self, modes: Modes, channels: int, blocks: int, reference: int, scale: float | None
+    ) -> None:
         super().__init__()
         b = block_size(channels, blocks)
         self.blocks = blocks
         self.amplitude = reference**0.5
         shape = (blocks, b, modes.parts, b)
-        self.first = nn.Parameter(SCALE * torch.randn(shape))
-        self.second = nn.Parameter(SCALE * torch.randn(shape))
+        scale = (modes.parts * b) ** -0.5 if scale is None else scale
+        self.first = nn.Parameter(scale * torch.randn(shape))
+        self.second = nn.Parameter(scale * torch.randn(shape))
 
     def _split(self, z: Tensor) -> Tensor:
         """(M, parts, R, C) -> (blocks, parts, M R, b)."""
@@ -76,12 +83,10 @@ class AFF(_BlockNetwork):
     Shapes: Z (M, parts, R, C) -> (M, parts, R, C).
     """
 
-    residual = True
-
     def __init__(
         self, modes: Modes, channels: int, blocks: int, reference: int, shrink: float = 0.01
     ) -> None:
-        super().__init__(modes, channels, blocks, reference)
+        super().__init__(modes, channels, blocks, reference, SCALE)
         self.shrink = shrink
         shape = (blocks, modes.parts, 1, channels // blocks)
         self.first_bias = nn.Parameter(SCALE * torch.randn(shape))
@@ -101,14 +106,16 @@ class AFF(_BlockNetwork):
 
 
 class AFNO(_BlockNetwork):
-    """Adaptive Fourier neural operator, in the form of The Well (parameters as in `AFF`)."""
+    """Adaptive Fourier neural operator, in the form of The Well (parameters as in `AFF`).
 
-    residual = True
+    Its weights start larger than the published 0.02, under which the shrinkage takes everything,
+    and all gradients with it, on small grids and in narrow networks.
+    """
 
     def __init__(
         self, modes: Modes, channels: int, blocks: int, reference: int, shrink: float = 0.01
     ) -> None:
-        super().__init__(modes, channels, blocks, reference)
+        super().__init__(modes, channels, blocks, reference, None)
         self.shrink = shrink
 
     def forward(self, z: Tensor) -> Tensor:
@@ -119,7 +126,7 @@ class AFNO(_BlockNetwork):
             return self._joined(h, z) / self.amplitude
 
 
-class Gated(nn.Module):
+class Gated(Filter):
     """A dense filter behind a gate that the power spectrum opens and closes.
 
     Parameters
@@ -133,6 +140,8 @@ class Gated(nn.Module):
     -----
     Shapes: Z (M, parts, R, c_in) -> (M, parts, R, c_out).
     """
+
+    linear = False
 
     def __init__(self, modes: Modes, c_in: int, c_out: int, blocks: int) -> None:
         super().__init__()

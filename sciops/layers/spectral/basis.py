@@ -196,14 +196,27 @@ def _analysis(basis: Basis, n: int, half: bool, device: torch.device) -> Tensor:
     load = _load(basis, n, device)[:, None]
     if basis.nodes is not None or basis.spacing not in _ORTHOGONAL[basis.kind]:
         return _least_squares(basis, values * (load > 0))
-    weight = values.new_ones(n) / (n + PLACES[basis.spacing][1])
-    if basis.spacing == "node":  # the trapezoidal rule
-        i = torch.arange(n, device=device)
-        weight = weight * (1 - 0.5 * ((i == 0) | (i == n - 1)).to(torch.float64))
+    weight = _quadrature(basis, n, device)
     if basis.kind == "fourier":
         return values * load * (weight / basis.extension)
     norm = 1 + (torch.arange(basis.rows, device=device) > 0).to(torch.float64)[:, None]
     return values * load * weight * (norm if basis.kind == "cosine" else 2.0)
+
+
+def _quadrature(basis: Basis, n: int, device: torch.device) -> Tensor:
+    """(n,) weights of the mean over the axis: the points stand for equal shares of it.
+
+    All but the outermost points of an axis that does not close: nodes on both ends stand for half
+    an interval, and before zeros (extension > 1) the point next to an end for all that lies there.
+    """
+    i = torch.arange(n, device=device)
+    first, last = {"node": (0.5, 0.5), "left": (0.5, 1.5), "interior": (1.5, 1.5)}.get(
+        basis.spacing, (1.0, 1.0)
+    )
+    if basis.spacing != "node" and basis.extension == 1.0:
+        first, last = 1.0, 1.0
+    ends = (first - 1) * (i == 0) + (last - 1) * (i == n - 1)
+    return (1 + ends.to(torch.float64)) / (n + PLACES[basis.spacing][1])
 
 
 def _least_squares(basis: Basis, values: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 r"""The same transform by pruned FFTs, for periodic axes.
 
-    rfft along the last axis, keep the columns 0 .. m // 2, FFT only those along the others, keep both
-    ends; and the reverse
+    rfft along the last axis, keep the columns 0 .. m // 2, FFT only those along the others, keep
+    both ends; and the reverse
 
 A full FFT computes and stores all modes; this one never holds more than the kept columns.  It does
 less arithmetic than matrix products where many modes are kept or the axes are long, and it needs
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sciops.layers.spectral.basis import PLACES, Basis
+from sciops.layers.spectral.basis import PLACES
 from sciops.layers.spectral.products import Modes
 
 
@@ -91,6 +91,3 @@ def is_smooth(n: int) -> bool:
         while n % factor == 0:
             n //= factor
     return n == 1
-
-
-__all__ = ["Basis", "applies", "evaluate", "is_smooth", "project"]

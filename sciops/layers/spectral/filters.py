@@ -4,8 +4,8 @@ r"""Linear filters: what multiplies the coefficients of each mode.
 
 M modes, parts 2 (complex) or 1, R rows (samples, and the points of axes that are carried along).
 
-    Dense     R(k) any complex C_in x C_out matrix                    2 C_in C_out M parameters (FNO)
-    Block     R(k) block diagonal: C / blocks channels mix; blocks = C: a gain for each channel and mode
+    Dense     R(k) any complex C_in x C_out matrix                  2 C_in C_out M parameters (FNO)
+    Block     R(k) block diagonal; with as many blocks as channels a gain for each of them
     Tucker    R(k) = U_in (sum_r G_r prod_d U_d[k_d, r_d]) U_out      ranks from one fraction (TFNO)
     CP        R(k) = U_in diag(lambda_r prod_d U_d[k_d, r]) U_out     one rank
     Frozen    a Dense filter that is drawn once and never trained     a control
@@ -16,14 +16,14 @@ CP are real but for one, which loses nothing: at full rank both kinds are all of
 They start with E|Y|^2 = E|Z|^2 for independent channels.
 
 Sources: Li et al., Fourier neural operator, 2021, arXiv 2010.08895; Kossaifi et al., Multi-grid
-tensorized Fourier neural operator, 2024, arXiv 2310.00120; Rao et al., Global filter networks, 2021,
-arXiv 2107.00645 (a gain for each channel and mode).
+tensorized Fourier neural operator, 2024, arXiv 2310.00120; Rao et al., Global filter networks,
+2021, arXiv 2107.00645 (a gain for each channel and mode).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ Precision = Literal["full", "bf16"]
 
 
 def product(z: Tensor, w: Tensor, precision: Precision = "full") -> Tensor:
-    """z (K, parts, R, C_in) times w (K, C_in, parts, C_out), real or complex: (K, parts, R, C_out)."""
+    """z (K, parts, R, C_in) times w (K, C_in, parts, C_out), real or complex."""
     with torch.autocast(z.device.type, enabled=False):
         k, parts, rows, c_in = z.shape
         z, w = z.reshape(k, parts * rows, c_in), w.reshape(k, c_in, -1).to(z.dtype)  # w: [Re | Im]
@@ -57,7 +57,7 @@ def _combined(u: Tensor) -> Tensor:
 
 
 class _ComplexProduct(torch.autograd.Function):
-    """z (K, 2 R, C_in), w (K, C_in, 2 C_out) -> (K, 2, R, C_out): half the nodes of plain autograd."""
+    """z (K, 2 R, C_in), w (K, C_in, 2 C_out) -> (K, 2, R, C_out), one node instead of eight."""
 
     @staticmethod
     def forward(z: Tensor, w: Tensor) -> Tensor:
@@ -102,7 +102,20 @@ def gain(z: Tensor, w: Tensor) -> Tensor:
     return torch.stack([a * c - b * d, a * d + b * c], 1)
 
 
-class Dense(nn.Module):
+class Filter(nn.Module):
+    """A map of the coefficients of all modes, (M, parts, R, C_in) -> (M, parts, R, C_out).
+
+    Its traits are those of the mixer that it makes (`sciops.layers.operator_block`); `residual`
+    filters give a change, to which the mixer adds its input.
+    """
+
+    linear: ClassVar[bool] = True
+    equivariant: ClassVar[bool] = True
+    mixes_channels: ClassVar[bool] = True
+    residual: ClassVar[bool] = False
+
+
+class Dense(Filter):
     """A matrix for each mode.
 
     Parameters
@@ -130,7 +143,7 @@ class Dense(nn.Module):
         return product(z, self.weight.flatten(0, -4), self.precision)
 
 
-class Frozen(nn.Module):
+class Frozen(Filter):
     """A dense filter of random weights that are kept with the model and never trained."""
 
     weight: Tensor
@@ -144,13 +157,16 @@ class Frozen(nn.Module):
         return product(z, self.weight.flatten(0, -4))
 
 
-class Block(nn.Module):
+class Block(Filter):
     """A block-diagonal matrix for each mode; with as many blocks as channels, a gain.
 
     Notes
     -----
-    Shapes: Z (M, parts, R, C) -> (M, parts, R, C); weight (*modes, blocks, b, parts, b), b = C / blocks.
+    Shapes: Z (M, parts, R, C) -> (M, parts, R, C); weight (*modes, blocks, b, parts, b), where
+    b = C / blocks.
     """
+
+    mixes_channels = False
 
     def __init__(self, modes: Modes, channels: int, blocks: int) -> None:
         super().__init__()
@@ -170,7 +186,7 @@ class Block(nn.Module):
         return y.movedim(1, 3).reshape(m, parts, rows, c)
 
 
-class Tucker(nn.Module):
+class Tucker(Filter):
     """A matrix for each mode, all of them together a Tucker tensor.
 
     Parameters
@@ -206,7 +222,7 @@ class Tucker(nn.Module):
             return product(z, w.flatten(0, -4)) @ self.leave
 
 
-class CP(nn.Module):
+class CP(Filter):
     """A matrix for each mode, all of them together a sum of `rank` outer products.
 
     Parameters

@@ -14,12 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
 from sciops.layers.spectral.basis import Basis
-from sciops.layers.spectral.filters import Dense
+from sciops.layers.spectral.filters import Dense, Filter
+from sciops.layers.spectral.points import PointsTransform
 from sciops.layers.spectral.transform import Backend, Transform
+
+Resolution = Literal["modes", "physical", "fixed"]
 
 
 class SpectralMixer(nn.Module):
@@ -27,25 +31,25 @@ class SpectralMixer(nn.Module):
 
     Parameters
     ----------
-    bases
-        The functions kept along each axis.
+    transform
+        Of a grid (`Transform`) or of scattered points (`PointsTransform`).
     filter
-        Any module (M, parts, R, C_in) -> (M, parts, R, C_out): `Dense(Modes(bases), 32, 32)`, ...
-    backend
-        How the transform is computed.
+        Any of `filters` and `adaptive`: `Dense(transform.modes, 32, 32)`, ...
 
     Notes
     -----
     Shapes: x (B, C_in, *N) -> (B, C_out, *N); N may change from call to call.
     """
 
-    def __init__(
-        self, bases: Sequence[Basis | None], filter: nn.Module, backend: Backend = "auto"
-    ) -> None:
+    resolution: ClassVar[Resolution] = "modes"
+
+    def __init__(self, transform: Transform | PointsTransform, filter: Filter) -> None:
         super().__init__()
-        self.transform = Transform(bases, backend)
+        self.transform = transform
         self.filter = filter
-        self.residual = bool(getattr(filter, "residual", False))
+        self.linear = filter.linear
+        self.equivariant = filter.equivariant
+        self.mixes_channels = filter.mixes_channels
 
     def forward(self, x: Tensor, sizes: Sequence[int] | None = None) -> Tensor:
         """x (B, C_in, *N) -> (B, C_out, *sizes), the same field on a grid of other sizes.
@@ -60,7 +64,7 @@ class SpectralMixer(nn.Module):
         flat = self.filter(flat)
         z = flat.reshape(*z.shape[:-1], flat.shape[-1])
         y = self.transform.synthesise(z, x.shape[2:] if sizes is None else sizes)
-        return y + x if self.residual else y
+        return y + x if self.filter.residual else y
 
 
 class AxialMixer(nn.Module):
@@ -71,6 +75,11 @@ class AxialMixer(nn.Module):
     Shapes: x (B, c_in, *N) -> (B, c_out, *N).
     """
 
+    linear: ClassVar[bool] = True
+    equivariant: ClassVar[bool] = True
+    mixes_channels: ClassVar[bool] = True
+    resolution: ClassVar[Resolution] = "modes"
+
     def __init__(
         self, bases: Sequence[Basis], c_in: int, c_out: int, backend: Backend = "auto"
     ) -> None:
@@ -78,9 +87,9 @@ class AxialMixer(nn.Module):
         alone = [
             tuple(b if d == e else None for e, b in enumerate(bases)) for d in range(len(bases))
         ]
+        transforms = [Transform(along, backend) for along in alone]
         self.terms = nn.ModuleList(
-            SpectralMixer(along, Dense(Transform(along).modes, c_in, c_out), backend)
-            for along in alone
+            SpectralMixer(t, Dense(t.modes, c_in, c_out)) for t in transforms
         )
 
     def forward(self, x: Tensor) -> Tensor:

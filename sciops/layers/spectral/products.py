@@ -16,12 +16,12 @@ Sharing the rows of +k and -k halves the work of an axis.  Leading axes come fir
 has the length of the last axis as its width, which is where a CPU's matrix product is at its best;
 the skinny product over the last axis sees only the rows that are left.
 
-Layouts: fields (B, C, *N); coefficients (*modes, parts, B, *carried, C), parts 2 (real, imaginary) or
-1 where no axis is Fourier; axes without a matrix are carried along.  The mode comes first because
-every filter is a product over channels for each mode.
+Layouts: fields (B, C, *N); coefficients (*modes, parts, B, *carried, C), parts 2 (real, imaginary)
+or 1 where no axis is Fourier; axes without a matrix are carried along.  The mode comes first
+because every filter is a product over channels for each mode.
 
-Source of the idea: Lingsch et al., Beyond regular grids: Fourier-based neural operators on arbitrary
-domains, 2023, arXiv 2305.19663 (truncated transforms as matrix products).
+Source of the idea: Lingsch et al., Beyond regular grids: Fourier-based neural operators on
+arbitrary domains, 2023, arXiv 2305.19663 (truncated transforms as matrix products).
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def evaluate(z: Tensor, tables: Sequence[Tensor | None], modes: Modes) -> Tensor
 
 
 def _fold(v: Tensor, place: int, m: int, n_kept: int) -> Tensor:
-    """Rows c, s of a signed axis to its complex modes: (.., 2 K, .., 2, B, .., C) -> (.., m, ..)."""
+    """Rows c, s of a signed axis to complex modes: (.., 2 K, .., 2, B, .., C) -> (.., m, ..)."""
     p, q = (m + 1) // 2, m // 2
     c, s = v.narrow(place, 0, q + 1), v.narrow(place, q + 1, q + 1)
     (cr, ci), (sr, si) = c.unbind(n_kept), s.unbind(n_kept)
