@@ -299,4 +299,5 @@ def _assemble(
                     )
                 whole[name][start:stop] = values
     params = {v.name: np.array(whole.pop(v.name)) for v in schema.params}
-    write_dataset(path, schema, whole, params, {"recipe": json.dumps(recipe)}, overwrite=overwrite)
+    attributes = {"recipe": json.dumps(recipe)}
+    write_dataset(path, schema, whole, params, attributes, problem.times(), overwrite=overwrite)

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 
-from sciops.core.problem import Problem, Sample
+from sciops.core.problem import Sample, Stationary
 from sciops.core.schema import Schema, Variable
 from sciops.problems import _finite_volume as fv
 from sciops.problems import _gaussian_field as grf
@@ -50,7 +50,7 @@ CG_RTOL = 1e-10
 
 
 @final
-class Darcy(Problem):
+class Darcy(Stationary):
     """Darcy flow, a -> u (formulas: top of this file)."""
 
     order: ClassVar[float] = 2.0

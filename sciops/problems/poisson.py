@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, final
 import numpy as np
 from pydantic import Field
 
-from sciops.core.problem import Problem, Sample
+from sciops.core.problem import Sample, Stationary
 from sciops.core.schema import Schema, Variable
 from sciops.problems import _finite_volume as fv
 from sciops.problems import _manufactured as manufactured
@@ -32,7 +32,7 @@ KNOWN_AMPLITUDE = 0.5
 
 
 @final
-class Poisson(Problem):
+class Poisson(Stationary):
     """-div(a grad u) = f with a smooth coefficient (formulas: top of this file)."""
 
     order: ClassVar[float] = 2.0

@@ -80,10 +80,10 @@ PROBLEM = '''
 """-u\'\' + u = f on the unit interval, u = 0 at both ends, by centred differences."""
 from typing import ClassVar
 import numpy as np
-from sciops.core.problem import Problem
+from sciops.core.problem import Stationary
 from sciops.core.schema import Axis, Boundary, Grid, Schema, Variable
 
-class Reaction(Problem):
+class Reaction(Stationary):
     order: ClassVar[float] = 2.0
     resolution: int = 17  # intervals
 
@@ -173,7 +173,9 @@ def test_format(folder, check, tmp_path):
     check(resolve.find("formats", "my_format:Rows")(), tmp_path)
 
 
-@pytest.mark.parametrize("check", problem_checks.CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize(
+    "check", problem_checks.CHECKS + problem_checks.STATIONARY, ids=lambda c: c.__name__
+)
 def test_problem(folder, check):
     check(resolve.find("problems", "my_problem:Reaction"))
 
