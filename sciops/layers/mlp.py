@@ -7,8 +7,10 @@ GELU is smooth, so that forward-mode derivatives and second derivatives exist ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,6 +46,39 @@ class MLP(nn.Module):
         return last(x)
 
 
+class ChannelMap(nn.Module):
+    """W over the channels of a field, added to another field or to a bias.
+
+    One batched matrix product that adds to what is there: on the CPU about twice as fast, forward
+    and backward, as a convolution of kernel size 1.
+
+    Parameters
+    ----------
+    c_in, c_out
+        Channels.
+    bias
+        Whether to add b.
+
+    Notes
+    -----
+    Shapes: v (B, c_in, P), the points in one dimension, and onto None or (B, c_out, P)
+    -> (B, c_out, P).
+    """
+
+    def __init__(self, c_in: int, c_out: int, bias: bool = True) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(c_in)
+        self.weight = nn.Parameter(torch.empty(c_out, c_in).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(c_out, 1).uniform_(-bound, bound)) if bias else None
+
+    def forward(self, v: Tensor, onto: Tensor | None = None) -> Tensor:
+        """W v + b, plus `onto`."""
+        w = self.weight.expand(v.shape[0], -1, -1)
+        if onto is None:
+            return torch.bmm(w, v) if self.bias is None else torch.baddbmm(self.bias, w, v)
+        return torch.baddbmm(onto if self.bias is None else onto + self.bias, w, v)
+
+
 class ChannelMLP(nn.Module):
     """The same perceptron at every point of a field, on any number of axes.
 
@@ -61,8 +96,8 @@ class ChannelMLP(nn.Module):
         super().__init__()
         if len(sizes) < 2 or min(sizes) < 1:
             raise ConfigError(f"an MLP needs at least two positive sizes, got {tuple(sizes)}")
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(a, b, kernel_size=1) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        self.maps = nn.ModuleList(
+            ChannelMap(a, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +106,7 @@ class ChannelMLP(nn.Module):
             raise ShapeError(f"expected a field (B, C, *N), got {tuple(x.shape)}")
         shape = x.shape[2:]
         x = x.flatten(2)  # (B, c_0, prod N)
-        *hidden, last = self.convolutions
-        for convolution in hidden:
-            x = F.gelu(convolution(x))
+        *hidden, last = self.maps
+        for channel_map in hidden:
+            x = F.gelu(channel_map(x))
         return last(x).unflatten(2, shape)  # (B, c_L, *N)

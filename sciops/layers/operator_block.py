@@ -1,6 +1,6 @@
 r"""The block of an operator: a mixer over space, a local path, a perceptron over channels.
 
-    u = W_1 (K v) + W_0 v + b                  K the mixer, W_0 the local path
+    u = W_1 (K v) + W_0 v                      K the mixer, W_0 the local path
     v <- v + W_2 gelu((1 + gamma(p)) u + beta(p))
 
 Every mixer stands in the same place, so that two operators differ in their mixer only.  W_1 is left
@@ -11,8 +11,8 @@ out where the mixer mixes channels itself.  A mixer has three traits, plain attr
                      count points, for one spacing only
     equivariant      whether, on periodic axes, it commutes with shifts
 
-gamma and beta condition on the scalar parameters p (FiLM).  Maps of the channels are batched matrix
-products that add to what is there, which saves a pass over the field each.
+gamma and beta condition on the scalar parameters p (FiLM).  There are no biases: the constant
+channels that the lifting leaves in v give every W_0 v one.
 
 Sources: Li et al., Fourier neural operator, 2021, arXiv 2010.08895; Tran et al., Factorized
 Fourier neural operators, 2023, arXiv 2111.13802 (the residual outside the nonlinearity); Perez et
@@ -22,34 +22,10 @@ al., FiLM, 2018, arXiv 1709.07871; Yu et al., MetaFormer baselines for vision, 2
 
 from __future__ import annotations
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class ChannelMap(nn.Module):
-    """W over the channels of a field, added to another field or to a bias.
-
-    Notes
-    -----
-    Shapes: v (B, c_in, P) flattened over its points, onto None or (B, c_out, P) -> (B, c_out, P).
-    """
-
-    def __init__(self, c_in: int, c_out: int, bias: bool = True) -> None:
-        super().__init__()
-        bound = 1 / math.sqrt(c_in)
-        self.weight = nn.Parameter(torch.empty(c_out, c_in).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(c_out, 1).uniform_(-bound, bound)) if bias else None
-
-    def forward(self, v: Tensor, onto: Tensor | None = None) -> Tensor:
-        """W v + b, plus `onto`."""
-        w = self.weight.expand(v.shape[0], -1, -1)
-        if onto is not None:
-            onto = onto if self.bias is None else onto + self.bias
-            return torch.baddbmm(onto, w, v)
-        return torch.bmm(w, v) if self.bias is None else torch.baddbmm(self.bias, w, v)
+from sciops.layers.mlp import ChannelMap
 
 
 class Block(nn.Module):
@@ -72,7 +48,7 @@ class Block(nn.Module):
     def __init__(self, mixer: nn.Module, channels: int, embedding: int = 0) -> None:
         super().__init__()
         self.mixer = mixer
-        self.local = ChannelMap(channels, channels)
+        self.local = ChannelMap(channels, channels, bias=False)
         mixes = bool(getattr(mixer, "mixes_channels", False))
         self.after = None if mixes else ChannelMap(channels, channels, bias=False)
         self.film = nn.Linear(embedding, 2 * channels) if embedding else None

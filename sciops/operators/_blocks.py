@@ -46,7 +46,6 @@ class BlockConfig(OperatorConfig):
 
     hidden_channels: PositiveInt = 32  # C, channels of v
     n_layers: PositiveInt = 4  # L, blocks
-    lifting_channels: PositiveInt = 64  # hidden channels of the first, pointwise map
     projection_channels: PositiveInt = 64  # hidden channels of the last, pointwise map
     coordinates: bool = True  # a channel with the position, in [-1, 1], along each walled axis
 
@@ -111,9 +110,7 @@ class BlockOperator(Operator):
         c, n_params = config.hidden_channels, len(schema.params)
         embedding = 2 * c if n_params else 0
         self.embed = MLP((n_params, embedding, embedding)) if n_params else None
-        self.lift = ChannelMLP(
-            (schema.input_channels + len(self.positions), config.lifting_channels, c)
-        )
+        self.lift = ChannelMLP((schema.input_channels + len(self.positions), c))
         mixers = [config.mixer(axes) for _ in range(config.n_layers)]
         self.blocks = nn.ModuleList(Block(mixer, c, embedding) for mixer in mixers)
         self.project = ChannelMLP((c, config.projection_channels, schema.target_channels))

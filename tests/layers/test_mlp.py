@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sciops.core.errors import ConfigError, ShapeError
-from sciops.layers.mlp import MLP, ChannelMLP
+from sciops.layers.mlp import MLP, ChannelMap, ChannelMLP
 
 
 def test_two_sizes_are_a_linear_map():
@@ -23,11 +23,22 @@ def test_hidden_layers_have_an_activation_and_the_last_has_none():
 @pytest.mark.parametrize("shape", [(7,), (4, 5), (2, 3, 4)])
 def test_the_channel_mlp_is_the_mlp_at_every_point(shape):
     field, vector = ChannelMLP((3, 8, 2)), MLP((3, 8, 2))
-    for convolution, linear in zip(field.convolutions, vector.linears, strict=True):
-        convolution.weight.data = linear.weight.data[..., None].clone()
-        convolution.bias.data = linear.bias.data.clone()
+    for channel_map, linear in zip(field.maps, vector.linears, strict=True):
+        channel_map.weight.data = linear.weight.data.clone()
+        channel_map.bias.data = linear.bias.data[:, None].clone()
     v = torch.randn(2, 3, *shape)
     torch.testing.assert_close(field(v), vector(v.movedim(1, -1)).movedim(-1, 1))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_channel_map_adds_to_what_is_there(bias):
+    channel_map, v, onto = ChannelMap(3, 2, bias), torch.randn(4, 3, 5), torch.randn(4, 2, 5)
+    alone = torch.einsum("oc,bcp->bop", channel_map.weight, v)
+    alone = alone + channel_map.bias if bias else alone
+    torch.testing.assert_close(channel_map(v), alone)
+    before = onto.clone()
+    torch.testing.assert_close(channel_map(v, onto), alone + onto)
+    torch.testing.assert_close(onto, before)
 
 
 @pytest.mark.parametrize("sizes", [(3,), (3, 0), ()])

@@ -38,6 +38,7 @@ class _BlockNetwork(Filter):
     linear = False
     equivariant = False
     mixes_channels = False
+    residual = True
 
     def __init__(
         self, modes: Modes, channels: int, blocks: int, reference: int, scale: float | None

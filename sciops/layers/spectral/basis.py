@@ -31,8 +31,9 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch._subclasses import FakeTensor
 
-from sciops.core.errors import ConfigError
+from sciops.core.errors import ConfigError, ShapeError
 
 Kind = Literal["fourier", "cosine", "sine", "chebyshev"]
 Spacing = Literal["periodic", "cell", "node", "left", "interior"]
@@ -119,15 +120,22 @@ def synthesis(basis: Basis, n: int, half: bool, like: Tensor) -> Tensor:
 
 def _kept(make, basis: Basis, n: int, half: bool, like: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
     """A matrix from the cache; made anew while a graph is traced, where n is a symbol."""
-    if basis.nodes is not None and not torch.compiler.is_compiling() and n != len(basis.nodes):
-        raise ConfigError(f"the basis has {len(basis.nodes)} nodes, the field {n} points")
+    if not torch.compiler.is_compiling():
+        _check_points(basis, n)
     dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or isinstance(like, FakeTensor):
         return make(basis, n, half, like.device).to(dtype)
     table = _table(make, basis, n, half, dtype, like.device)
     if type(table) is not Tensor:  # made under a fake mode: of no use to anybody else
         _table.cache_clear()
     return table
+
+
+def _check_points(basis: Basis, n: int) -> None:
+    if basis.nodes is not None and n != len(basis.nodes):
+        raise ShapeError(f"the basis has {len(basis.nodes)} nodes, the field {n} points")
+    if basis.nodes is None and n + PLACES[basis.spacing][1] < 1:
+        raise ShapeError(f"points of {basis.spacing!r} must be at least two, the field has {n}")
 
 
 @lru_cache(maxsize=512)
@@ -179,11 +187,18 @@ def _load(basis: Basis, n: int, device: torch.device) -> Tensor:
         k = torch.arange(basis.rows // 2, device=device, dtype=torch.float64)
         load = _step(basis.extension * (n + extra) / 2 - k)
         return torch.cat([load, load])
-    if basis.spacing not in _ORTHOGONAL[basis.kind] or basis.nodes is not None:
+    if not _is_orthogonal(basis):
         return (k < n).to(torch.float64)
     if basis.kind == "cosine":
         return _step(n - 1 - k) if basis.spacing == "node" else (k < n).to(torch.float64)
     return _step(n - 1 - k) if basis.spacing == "cell" else (k + 1 < n + extra).to(torch.float64)
+
+
+def _is_orthogonal(basis: Basis) -> bool:
+    """Whether quadrature serves; a whole period needs its first point, which interior ones lack."""
+    if basis.kind == "fourier" and basis.spacing == "interior" and basis.extension == 1.0:
+        return False
+    return basis.nodes is None and basis.spacing in _ORTHOGONAL[basis.kind]
 
 
 def _step(above: Tensor) -> Tensor:
@@ -194,7 +209,7 @@ def _step(above: Tensor) -> Tensor:
 def _analysis(basis: Basis, n: int, half: bool, device: torch.device) -> Tensor:
     values = functions(basis, _places(basis, n, device))
     load = _load(basis, n, device)[:, None]
-    if basis.nodes is not None or basis.spacing not in _ORTHOGONAL[basis.kind]:
+    if not _is_orthogonal(basis):
         return _least_squares(basis, values * (load > 0))
     weight = _quadrature(basis, n, device)
     if basis.kind == "fourier":
@@ -222,7 +237,9 @@ def _quadrature(basis: Basis, n: int, device: torch.device) -> Tensor:
 def _least_squares(basis: Basis, values: Tensor) -> Tensor:
     """(rows, n): the coefficients of the closest combination of the rows of `values`."""
     if torch.compiler.is_compiling():
-        matrix = torch.linalg.solve(values @ values.T, values)
+        gram = values @ values.T
+        zero = (gram.diagonal() == 0).to(values.dtype)  # the sine of k = 0, functions not kept
+        matrix = torch.linalg.solve(gram + zero.diag(), values)
     else:
         matrix = torch.linalg.pinv(values.T, rtol=1e-12)
     return matrix / _twice_above_zero(basis, values.device) if basis.is_complex else matrix

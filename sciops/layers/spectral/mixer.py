@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
+from sciops.core.errors import ShapeError
 from sciops.layers.spectral.basis import Basis
 from sciops.layers.spectral.filters import Dense, Filter
 from sciops.layers.spectral.points import PointsTransform
@@ -56,6 +57,11 @@ class SpectralMixer(nn.Module):
 
         `sizes`: None for those of x; a filter that adds x to its result cannot change them.
         """
+        if self.filter.residual and sizes is not None and tuple(sizes) != tuple(x.shape[2:]):
+            raise ShapeError(
+                f"{type(self.filter).__name__} adds its input {tuple(x.shape[2:])} to the result, "
+                f"so that sizes={tuple(sizes)} cannot be asked for; resample its output"
+            )
         z = self.transform.analyse(x)  # (*modes, parts, B, *carried, C_in)
         n = len(self.transform.modes.shape)
         flat = z.reshape(

@@ -43,8 +43,9 @@ class PointsTransform:
             raise ShapeError(f"expected points (M, {len(bases)}), got {tuple(points.shape)}")
         self.modes = Modes(tuple(bases))
         self.points = points.shape[0]
-        matrix = _synthesis(self.modes, points.detach().double().cpu())
-        self._exact = (torch.linalg.pinv(matrix.T, rtol=1e-10), matrix)  # (parts K, M) both
+        with torch.inference_mode(False), torch.no_grad():
+            matrix = _synthesis(self.modes, points.detach().double().cpu().clone())
+            self._exact = (torch.linalg.pinv(matrix.T, rtol=1e-10), matrix)  # (parts K, M) both
         self._tables: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
 
     def analyse(self, x: Tensor) -> Tensor:
@@ -63,7 +64,8 @@ class PointsTransform:
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         key = (dtype, like.device)
         if key not in self._tables:
-            first, second = (m.to(dtype).to(like.device) for m in self._exact)
+            with torch.inference_mode(False):
+                first, second = (m.to(dtype).to(like.device) for m in self._exact)
             self._tables[key] = (first, second)
         return self._tables[key]
 
