@@ -20,12 +20,14 @@ def train(
     from sciops.bench.evaluate import evaluate, require_leads
     from sciops.cli._console import bar, console
     from sciops.core.config import override, read_yaml, validate
+    from sciops.core.memory import keep_large_blocks_unless_told
     from sciops.data.task import load as load_data
     from sciops.operators._trained import load
     from sciops.training.distributed import join, leave
     from sciops.training.run import RunConfig, read_run, same_run
     from sciops.training.run import train as run
 
+    keep_large_blocks_unless_told()
     chosen = validate(RunConfig, override(read_yaml(config), settings or []), config)
     folder = Path(output)
     data = load_data(chosen.data)
@@ -72,10 +74,12 @@ def predict(
 ) -> None:
     """Write a trained model's fields for a data set as netCDF."""
     from sciops.cli._console import console
+    from sciops.core.memory import keep_large_blocks_unless_told
     from sciops.data.files import replacing, require_new
     from sciops.operators._trained import load
 
     require_new(Path(output))
+    keep_large_blocks_unless_told()
     fields = load(model, device, allow_code).predict(data, steps)
     with replacing(Path(output)) as temporary:
         fields.to_netcdf(temporary, engine="h5netcdf")

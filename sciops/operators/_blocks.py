@@ -63,7 +63,7 @@ class SpectralConfig(BlockConfig):
 
     n_modes: PositiveInt | tuple[PositiveInt, ...] = 15  # an axis, both signs counted
     basis: Kind = "fourier"  # of axes that do not wrap
-    padding: Annotated[float, Field(ge=0, le=1)] = 0.25  # fourier: zeros behind a wall, in lengths
+    padding: Annotated[float, Field(ge=0, le=1)] = 0.5  # fourier: zeros behind a wall, in lengths
     backend: Backend = "auto"  # how the transform is computed
 
     def transform(self, axes: tuple[Along, ...]) -> Transform:

@@ -22,11 +22,14 @@ and with gelu as in Ohana et al., The Well, 2024, arXiv 2412.00568.
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciops.layers.spectral.filters import Dense, Filter, block_size, product
+from sciops.layers.spectral.nodes import full_precision
 from sciops.layers.spectral.products import Modes
 
 SCALE = 0.02  # standard deviation of the initial weights of the published AFF
@@ -95,7 +98,7 @@ class AFF(_BlockNetwork):
 
     def forward(self, z: Tensor) -> Tensor:
         """(M, parts, R, C) -> (M, parts, R, C)."""
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z):
             h = self._split(z) * self.amplitude
             mask = F.relu(product(h, self.first) + self.first_bias)
             mask = F.softshrink(product(mask, self.second) + self.second_bias, self.shrink)
@@ -121,7 +124,7 @@ class AFNO(_BlockNetwork):
 
     def forward(self, z: Tensor) -> Tensor:
         """(M, parts, R, C) -> (M, parts, R, C)."""
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z):
             h = F.gelu(product(self._split(z) * self.amplitude, self.first))
             h = F.softshrink(product(h, self.second), self.shrink)
             return self._joined(h, z) / self.amplitude
@@ -147,6 +150,9 @@ class Gated(Filter):
     def __init__(self, modes: Modes, c_in: int, c_out: int, blocks: int) -> None:
         super().__init__()
         b = block_size(c_in, blocks)
+        place = 0 if modes.half is None else modes.transformed.index(modes.half)
+        self.behind = prod(modes.shape[place + 1 :])  # modes behind the axis of k >= 0 alone
+        self.stored = 1 if modes.half is None else modes.shape[place]  # modes of that axis
         self.dense = Dense(modes, c_in, c_out)
         self.blocks = blocks
         self.first = nn.Parameter(torch.randn(blocks, b, b) / b**0.5)
@@ -160,12 +166,15 @@ class Gated(Filter):
 
     def gate(self, z: Tensor) -> Tensor:
         """g (M, R, C) in (-1, 1) of Z (M, parts, R, C)."""
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z):
             power = z.square().sum(1)  # (M, R, C)
-            mean = power.mean((0, 2), keepdim=True)
+            k = torch.arange(len(z), device=z.device) // self.behind % self.stored
+            count = (1 + (k > 0))[:, None, None].to(z.dtype)  # 2 for modes that stand for -k too
+            mean = (power * count).mean((0, 2), keepdim=True) / count.mean()
             p = torch.log1p(power / (mean + torch.finfo(z.dtype).tiny))
             m, rows, c = p.shape
             p = p.reshape(m * rows, self.blocks, -1).transpose(0, 1)  # (blocks, M R, b)
-            h = F.gelu(torch.baddbmm(self.first_bias, p, self.first))
-            g = torch.tanh(torch.baddbmm(self.second_bias, h, self.second))
+            h = F.gelu(torch.baddbmm(self.first_bias.to(z.dtype), p, self.first.to(z.dtype)))
+            h = torch.baddbmm(self.second_bias.to(z.dtype), h, self.second.to(z.dtype))
+            g = torch.tanh(h)
             return g.transpose(0, 1).reshape(m, rows, c)

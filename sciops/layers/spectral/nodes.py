@@ -11,7 +11,7 @@ digits that the modes beyond the first few live in.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -41,15 +41,13 @@ def linear(pair: LinearPair, x: Tensor) -> Tensor:
         x = x.float()
     if x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling():
         return _Linear.apply(x, pair)
-    with _full_precision(x):
-        return pair.apply(x)
+    return _applied(pair, x)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(x: Tensor, pair: LinearPair) -> Tensor:
-        with _full_precision(x):
-            return pair.apply(x)
+        return _applied(pair, x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, LinearPair], output: Tensor) -> None:
@@ -57,34 +55,42 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return _Linear.apply(g, ctx.pair.transpose()), None
+        return linear(ctx.pair.transpose(), g), None
 
     @staticmethod
     def jvp(ctx: Any, dx: Tensor, _: None) -> Tensor:  # type: ignore[override]
-        return _Linear.apply(dx, ctx.pair)
+        return linear(ctx.pair, dx)
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int, None], x: Tensor, pair: LinearPair) -> Any:  # type: ignore[override]
         before, after = pair.batch
         x = x.movedim(in_dims[0], before)  # (.., V, B, ..)
-        y = _Linear.apply(x.flatten(before, before + 1), pair)
+        y = linear(pair, x.flatten(before, before + 1))
         return y.unflatten(after, (info.batch_size, -1)), after
 
 
+def _applied(pair: LinearPair, x: Tensor) -> Tensor:
+    """L x without autocast and, on CUDA, without TF32 in matrix products."""
+    with full_precision(x):
+        return pair.apply(x)
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[Any]:
+    """A context in which products of tensors like x keep all their digits."""
+    if torch.compiler.is_compiling():
+        return torch.autocast(x.device.type, enabled=False)
+    if x.is_cuda and torch.backends.cuda.matmul.allow_tf32:
+        return _no_tf32(x)
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return nullcontext()
+
+
 @contextmanager
-def _full_precision(x: Tensor) -> Iterator[None]:
-    """No autocast; and on CUDA no TF32 in matrix products, whatever the process has set."""
-    if x.is_cuda and torch.backends.cuda.matmul.allow_tf32 and not torch.compiler.is_compiling():
-        torch.backends.cuda.matmul.allow_tf32 = False
-        try:
-            with _no_autocast(x):
-                yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = True
-        return
-    with _no_autocast(x):
-        yield
-
-
-def _no_autocast(x: Tensor) -> torch.autocast:
-    return torch.autocast(x.device.type, enabled=False)
+def _no_tf32(x: Tensor) -> Iterator[None]:
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        with torch.autocast(x.device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = True

@@ -1,0 +1,309 @@
+"""Spectral layers and whole FNO steps: sciops against neuraloperator.
+
+    python benchmarks/speed/spectral.py [--quick] [--threads 1] [--device cuda]
+                                        [--json benchmarks/results/spectral_speed.json]
+
+The layer is neuraloperator's SpectralConv and ours with the same weights; that outputs and
+gradients agree is checked first (on axes of odd size, where neuraloperator 2.0.0 is wrong, against
+a float64 transform written here).  The step is forward, backward and AdamW of two FNOs of equal
+parameters.  Both take turns in one process.  On one thread of a CPU the clock is the CPU time of
+the process, which other load on the machine disturbs less than wall time.  Peak memory is that of
+a process of its own for each side, less that of the same process before its first step.  The case
+`large blocks kept` runs after `sciops.core.memory.keep_large_blocks()`, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sciops.core.memory import keep_large_blocks
+from sciops.core.schema import Axis, Grid, Schema, Variable
+from sciops.layers.spectral import Basis, Dense, SpectralMixer, Transform, from_neuralop
+from sciops.operators.fno import Config
+
+warnings.simplefilter("ignore")  # neuraloperator warns on import
+PEER = "neuraloperator 2.0.0"
+LAYERS = [  # batch, channels, sizes, modes
+    (4, 32, (64, 64), 12),
+    (4, 32, (64, 64), 14),
+    (4, 32, (64, 64), 16),
+    (4, 32, (128, 128), 12),
+    (4, 32, (128, 128), 14),
+    (4, 32, (128, 128), 16),
+    (4, 32, (85, 85), 12),
+    (4, 32, (141, 141), 12),
+    (4, 32, (211, 211), 12),
+    (4, 32, (256, 256), 16),
+    (8, 32, (1024,), 16),
+    (8, 32, (4096,), 32),
+    (1, 16, (64, 64, 64), 12),
+    (1, 32, (64, 64, 64), 16),
+]
+STEPS = [(64, 16), (85, 16), (128, 16)]  # points an axis, modes; batch 4, width 32, 4 blocks
+
+
+def main() -> None:
+    """Check, time, print, write."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="less than a minute")
+    arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--json", type=Path)
+    given = arguments.parse_args()
+    torch.set_num_threads(given.threads)
+    repeats = 5 if given.quick else 25
+    rows = []
+    for batch, channels, sizes, modes in LAYERS[:3] if given.quick else LAYERS:
+        rows += layer(batch, channels, sizes, modes, repeats, given.device)
+    for n, modes in STEPS[:1] if given.quick else STEPS:
+        rows += step(n, modes, repeats, given.device)
+    if given.device == "cpu" and not given.quick:
+        rows += apart(_with_large_blocks, (4, 32, (256, 256), 16, repeats))
+        for n, modes in STEPS:
+            rows.append(memory(n, modes))
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def layer(
+    batch: int, channels: int, sizes: tuple[int, ...], modes: int, repeats: int, device: str
+) -> list[dict[str, Any]]:
+    """Forward alone, and forward with backward."""
+    torch.manual_seed(0)
+    peer, ours = pair(channels, len(sizes), modes, device)
+    x = torch.randn(batch, channels, *sizes, device=device)
+    agree(peer, ours, x)
+    case = f"layer {batch}x{channels}x{'x'.join(map(str, sizes))}, {modes} modes"
+    sides = {"": ours}
+    if device == "cuda":
+        sides[", ours compiled"] = torch.compile(ours)
+    return [
+        row(f"{case}, {what}{how}", partial(work, side, x), partial(work, peer, x), repeats, device)
+        for how, side in sides.items()
+        for what, work in (("forward", forward), ("forward + backward", backward))
+    ]
+
+
+def pair(channels: int, dimension: int, modes: int, device: str) -> tuple[nn.Module, nn.Module]:
+    """neuraloperator's layer and ours, with its weights."""
+    from neuralop.layers.spectral_convolution import SpectralConv
+
+    peer = SpectralConv(channels, channels, (modes,) * dimension, bias=False)
+    transform = Transform([Basis("fourier", modes)] * dimension)
+    filter = Dense(transform.modes, channels, channels)
+    with torch.no_grad():
+        filter.weight.copy_(from_neuralop(peer.weight.to_tensor()))
+    return peer.to(device), SpectralMixer(transform, filter).to(device)
+
+
+def agree(peer: nn.Module, ours: nn.Module, x: Tensor) -> None:
+    """Output and input gradient are those of the peer, or on odd sizes of a float64 transform."""
+    if any(n % 2 for n in x.shape[2:-1]):
+        filter = ours.filter.weight.detach().double().cpu()
+        expected, gradient = plain(x.double().cpu(), filter)
+    else:
+        expected, gradient = outputs(peer, x)
+    got, slope = outputs(ours, x)
+    for a, b in ((got, expected), (slope, gradient)):
+        off = (a.cpu() - b.cpu()).abs().max() / b.abs().max()
+        assert off < 1e-5, f"the layers differ by {off:.1e}"
+
+
+def outputs(module: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """y, and the gradient of <y, y> / 2 with respect to x."""
+    x = x.clone().requires_grad_(True)
+    y = module(x)
+    y.square().sum().div(2).backward()
+    module.zero_grad()
+    assert x.grad is not None
+    return y.detach(), x.grad
+
+
+def plain(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """The layer by full FFTs in float64; weight as in `Dense`."""
+    *modes, _, _, _ = weight.shape
+    dims = list(range(2, x.ndim))
+
+    def apply(x: Tensor) -> Tensor:
+        z = torch.fft.rfftn(x, dim=dims, norm="forward")
+        y = torch.zeros_like(z)
+        w = torch.complex(weight[..., 0, :], weight[..., 1, :])  # (*modes, C_in, C_out)
+        for index in torch.cartesian_prod(*(torch.arange(m) for m in modes)).reshape(-1, len(dims)):
+            i = index.tolist()
+            signed = [
+                k if k < (m + 1) // 2 else (m + 1) // 2 - 1 - k
+                for k, m in zip(i[:-1], modes[:-1], strict=True)
+            ]
+            at = (slice(None), slice(None), *signed, i[-1])
+            y[at] = z[at] @ w[tuple(i)]
+        return torch.fft.irfftn(y, s=x.shape[2:], dim=dims, norm="forward")
+
+    x = x.clone().requires_grad_(True)
+    y = apply(x)
+    y.square().sum().div(2).backward()
+    assert x.grad is not None
+    return y.detach(), x.grad
+
+
+def forward(module: nn.Module, x: Tensor) -> None:
+    """Inference."""
+    with torch.no_grad():
+        module(x)
+
+
+def backward(module: nn.Module, x: Tensor) -> None:
+    """Forward, and gradients of input and weights."""
+    x = x.detach().requires_grad_(True)
+    module.zero_grad()
+    module(x).backward(x.detach())
+
+
+def step(n: int, modes: int, repeats: int, device: str) -> list[dict[str, Any]]:
+    """A training step, and inference, of the whole FNO."""
+    peer, ours = fnos(n, modes)
+    x, y = torch.randn(4, 1, n, n, device=device), torch.randn(4, 1, n, n, device=device)
+    steps = [training_step(m.to(device), x, y) for m in (ours, peer)]
+    case = f"FNO 4x{n}x{n}, {modes} modes, width 32, {count(ours):,} / {count(peer):,} parameters"
+    return [
+        row(f"{case}, training step", *steps, repeats, device),
+        row(
+            f"{case}, forward",
+            partial(forward, ours, x),
+            partial(forward, peer, x),
+            repeats,
+            device,
+        ),
+    ]
+
+
+def fnos(n: int, modes: int) -> tuple[nn.Module, nn.Module]:
+    """neuraloperator's FNO and ours, of equal width, modes and number of blocks."""
+    from neuralop.models import FNO
+
+    grid = Grid(tuple(Axis.uniform(name, n, spacing="periodic") for name in ("x", "y")))
+    schema = Schema((Variable("a", grid, "input"), Variable("u", grid, "target")))
+    torch.manual_seed(0)
+    return FNO((modes, modes), 1, 1, 32), Config(n_modes=modes).build(schema)
+
+
+def count(module: nn.Module) -> int:
+    """Real parameters."""
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in module.parameters())
+
+
+def training_step(module: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
+    """Forward, backward, AdamW."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        (module(x) - y).square().mean().backward()
+        optimizer.step()
+
+    return run
+
+
+def row(
+    case: str, ours: Callable[[], None], peer: Callable[[], None], repeats: int, device: str
+) -> dict[str, Any]:
+    """Both in turn; the ratio of each pair of turns."""
+    pairs = []
+    for _ in range(repeats + 2):
+        pairs.append((seconds(ours, device), seconds(peer, device)))
+    pairs = pairs[2:]
+    ratios = [b / a for a, b in pairs]
+    found = {
+        "case": case,
+        "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
+        "peer": PEER,
+        "peer_ms": 1e3 * statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+    }
+    show(found)
+    return found
+
+
+def seconds(work: Callable[[], None], device: str) -> float:
+    """CPU time of one call on one thread, wall time otherwise."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else None
+    clock = clock or time.perf_counter
+    started = clock()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return clock() - started
+
+
+def show(found: dict[str, Any], unit: str = "ms") -> None:
+    """One line of the table."""
+    ours, peer = found[f"ours_{unit.lower()}"], found[f"peer_{unit.lower()}"]
+    print(
+        f"{found['case']:86s} {ours:9.2f} {unit}  {peer:9.2f} {unit}"
+        f"  x{found['ratio']:5.2f}  ({found['ratio_min']:.2f} - {found['ratio_max']:.2f})",
+        flush=True,
+    )
+
+
+def apart(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """The result of `work` in a fresh process."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, arguments)
+
+
+def _with_large_blocks(
+    batch: int, channels: int, sizes: tuple[int, ...], modes: int, repeats: int
+) -> list[dict[str, Any]]:
+    torch.set_num_threads(1)
+    assert keep_large_blocks()
+    rows = layer(batch, channels, sizes, modes, repeats, "cpu")
+    return [{**r, "case": f"{r['case']}, large blocks kept"} for r in rows]
+
+
+def memory(n: int, modes: int) -> dict[str, Any]:
+    """Peak memory of five training steps of either side, in processes of their own."""
+    pairs = [tuple(apart(_peak, (which, n, modes)) for which in (1, 0)) for _ in range(3)]
+    ratios = [b / a for a, b in pairs]
+    found = {
+        "case": f"FNO 4x{n}x{n}, {modes} modes, width 32, peak memory of a training step",
+        "ours_mb": statistics.median(a for a, _ in pairs),
+        "peer": PEER,
+        "peer_mb": statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+    }
+    show(found, "MB")
+    return found
+
+
+def _peak(which: int, n: int, modes: int) -> float:
+    torch.set_num_threads(1)
+    module = fnos(n, modes)[which]
+    run = training_step(module, torch.randn(4, 1, n, n), torch.randn(4, 1, n, n))
+    with torch.no_grad():
+        module(torch.randn(1, 1, n, n))  # whatever is made once
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(5):
+        run()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+if __name__ == "__main__":
+    main()
