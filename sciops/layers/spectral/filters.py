@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from sciops.core.errors import ConfigError
+from sciops.layers.spectral.nodes import full_precision
 from sciops.layers.spectral.products import Modes
 
 Precision = Literal["full", "bf16"]
@@ -36,7 +37,7 @@ Precision = Literal["full", "bf16"]
 
 def product(z: Tensor, w: Tensor, precision: Precision = "full") -> Tensor:
     """z (K, parts, R, C_in) times w (K, C_in, parts, C_out), real or complex."""
-    with torch.autocast(z.device.type, enabled=False):
+    with full_precision(z):
         k, parts, rows, c_in = z.shape
         z, w = z.reshape(k, parts * rows, c_in), w.reshape(k, c_in, -1).to(z.dtype)  # w: [Re | Im]
         if precision == "bf16":
@@ -214,12 +215,12 @@ class Tucker(Filter):
 
     def forward(self, z: Tensor) -> Tensor:
         """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z):
             w = self.core
             for d, factor in enumerate(self.modes):
                 w = torch.tensordot(factor, w, ([1], [d])).movedim(0, d)
-            z = z @ self.enter
-            return product(z, w.flatten(0, -4)) @ self.leave
+            z = z @ self.enter.to(z.dtype)
+            return product(z, w.flatten(0, -4)) @ self.leave.to(z.dtype)
 
 
 class CP(Filter):
@@ -245,11 +246,11 @@ class CP(Filter):
 
     def forward(self, z: Tensor) -> Tensor:
         """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
-        with torch.autocast(z.device.type, enabled=False):
+        with full_precision(z):
             w = self.first  # (m_1, parts, rank)
             for factor in self.others:
                 w = (w[:, None] * factor[:, None]).flatten(0, 1)  # (m_1 .. m_d, parts, rank)
-            return gain(z @ self.enter, w[:, :, None]) @ self.leave
+            return gain(z @ self.enter.to(z.dtype), w[:, :, None]) @ self.leave.to(z.dtype)
 
 
 def block_size(channels: int, blocks: int) -> int:

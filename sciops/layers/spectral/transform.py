@@ -64,6 +64,8 @@ class Transform:
 
     def synthesise(self, z: Tensor, sizes: Sequence[int]) -> Tensor:
         """z (*modes, parts, B, *carried, C) -> (B, C, *sizes)."""
+        if len(sizes) != len(self.modes.bases):
+            raise ShapeError(f"expected {len(self.modes.bases)} sizes, got {tuple(sizes)}")
         if self._by_fft(sizes, z):
             return linear(_ByFFT(self.modes, tuple(sizes), 1.0, True, False), z)
         matrices = tuple(
