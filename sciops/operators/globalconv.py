@@ -12,7 +12,8 @@ Source: Li et al., What makes convolutional models great on long sequence modeli
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveInt
 from torch import nn
@@ -24,6 +25,10 @@ from sciops.operators._blocks import Along, BlockConfig
 class Config(BlockConfig):
     """Global convolution in one, two or three dimensions."""
 
+    breaks: ClassVar[Mapping[str, str]] = {
+        "onnx": "with dynamic sizes the exporter writes wrong shapes of the FFTs, at which "
+        "onnxruntime stops; fixed sizes work",
+    }
     scales: PositiveInt = 4  # each twice as wide as the one before
     points: Annotated[int, Field(ge=3)] = 7  # numbers of a scale along each axis
 
