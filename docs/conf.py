@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import os
 import re
@@ -144,17 +143,9 @@ def add_contracts(app: Any, name: str, source: list[str]) -> None:
     if name != "operators":
         return
     from sciops.core import resolve
-    from sciops.core.operator import CONTRACTS, Operator
+    from sciops.core.operator import CONTRACTS
 
-    breaks = {}
-    for operator in resolve.names("operators"):
-        module = importlib.import_module(resolve.find("operators", operator).__module__)
-        (cls,) = (
-            c
-            for c in vars(module).values()
-            if inspect.isclass(c) and issubclass(c, Operator) and c.__module__ == module.__name__
-        )
-        breaks[operator] = cls.breaks
+    breaks = {name: resolve.find("operators", name).breaks for name in resolve.names("operators")}
     rows = [f"| contract | {' | '.join(breaks)} |", "|---" * (1 + len(breaks)) + "|"]
     for contract, text in CONTRACTS.items():
         marks = ["no" if contract in broken else "yes" for broken in breaks.values()]

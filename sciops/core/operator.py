@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 At = tuple[Tensor, ...] | Tensor | None
 
-CONTRACTS = {  # what every operator keeps, and the keys of `Operator.breaks`
+CONTRACTS = {  # what every operator keeps, and the keys of `OperatorConfig.breaks`
     "real_parameters": "all parameters are real numbers",
     "asked_points": "output at other axes and at scattered points",
     "samples_independent": "samples of a batch do not touch each other",
@@ -89,9 +89,16 @@ class TrainingData(Protocol):
 
 
 class OperatorConfig(PlugInSettings, ABC):
-    """Settings of an operator; channels, grid and boundary come from the schema, not from here."""
+    """Settings of an operator; channels, grid and boundary come from the schema, not from here.
+
+    Attributes
+    ----------
+    breaks
+        Contract name -> reason, for each contract of every operator that this one cannot keep.
+    """
 
     group: ClassVar[str] = "operators"
+    breaks: ClassVar[Mapping[str, str]] = {}
     normalise: bool = True  # channels by mean and std of the training part
     predict: Literal["value", "increment"] = "value"  # increment needs a schema with feedback
 
@@ -116,11 +123,7 @@ class Operator(nn.Module, ABC):
         (*N), or (M,), of the inputs of the training part.
     carried
         Per target channel the input channel to which its change is added; () for predict: value.
-    breaks
-        Contract name -> reason, for each contract of every operator that this one cannot keep.
     """
-
-    breaks: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, config: OperatorConfig, schema: Schema) -> None:
         super().__init__()

@@ -12,9 +12,8 @@ interpolated to.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from pydantic import Field, PositiveInt
@@ -49,8 +48,6 @@ class BlockConfig(OperatorConfig):
     n_layers: PositiveInt = 4  # L, blocks
     projection_channels: PositiveInt = 64  # hidden channels of the last, pointwise map
     coordinates: bool = True  # a channel with the position, in [-1, 1], along each walled axis
-
-    breaks: ClassVar[Mapping[str, str]] = {}  # of `sciops.core.operator.Operator`, by the mixer
 
     @abstractmethod
     def mixer(self, axes: tuple[Along, ...]) -> nn.Module:
@@ -117,7 +114,6 @@ class BlockOperator(Operator):
         mixers = [config.mixer(axes) for _ in range(config.n_layers)]
         self.blocks = nn.ModuleList(Block(mixer, c, embedding) for mixer in mixers)
         self.project = ChannelMLP((c, config.projection_channels, schema.target_channels))
-        self.breaks = config.breaks  # type: ignore[misc]
         self.counts_points = any(m.resolution == "fixed" for m in mixers)
 
     def evaluate(self, a: Tensor, params: Tensor, at: At) -> Tensor:

@@ -5,7 +5,7 @@ r"""Adapter to the operators of the neuraloperator package: FNO, TFNO and U-NO.
 wrapped so that they meet the contracts of this library as far as they can: the state dict holds
 tensors only, ``.double()`` reaches the complex weights, scalar parameters come in as constant
 channels, and asked points other than the grid are interpolated to.  What cannot be kept is listed
-in `NeuralOp.breaks`, each with the reason as it was measured on neuraloperator 2.0.0, torch 2.13.
+in `Config.breaks`, each with the reason as it was measured on neuraloperator 2.0.0, torch 2.13.
 
 On an axis of odd size, all but the last, neuraloperator 2.0.0 applies its weights to shifted
 frequencies (it undoes ``fftshift`` by ``fftshift``); a model is then not the same operator on odd
@@ -38,6 +38,18 @@ from sciops.operators._domains import grid_of
 class Config(OperatorConfig):
     """The few settings that matter; the rest are neuraloperator's defaults."""
 
+    breaks: ClassVar[Mapping[str, str]] = {
+        "real_parameters": "the spectral weights are complex64 parameters",
+        "double": "SpectralConv collects its spectrum in a complex64 buffer, so that a float64 "
+        "model is rounded to float32 in every Fourier layer",
+        "fsdp": "FSDP2 expects one dtype of all parameters and finds float32 and complex64",
+        "export": "torch.export specialises batch and sizes to those of the example",
+        "onnx": "the slice_scatter of the spectrum into its complex buffer does not decompose",
+        "compile": "Dynamo cannot trace str.join over a generator in the tensor contraction",
+        "inductor": "Dynamo cannot trace str.join over a generator in the tensor contraction",
+        "vmap": "the spectrum is written in place into a buffer without the mapped dimension",
+    }
+
     model: Literal["fno", "tfno", "uno"] = "fno"
     n_modes: PositiveInt | tuple[PositiveInt, ...] = 16  # kept per axis, both signs; <= its points
     hidden_channels: PositiveInt = 32  # width of the Fourier layers
@@ -51,18 +63,6 @@ class Config(OperatorConfig):
 
 class NeuralOp(Operator):
     """A model of neuraloperator on the grid of its input."""
-
-    breaks: ClassVar[Mapping[str, str]] = {
-        "real_parameters": "the spectral weights are complex64 parameters",
-        "double": "SpectralConv collects its spectrum in a complex64 buffer, so that a float64 "
-        "model is rounded to float32 in every Fourier layer",
-        "fsdp": "FSDP2 expects one dtype of all parameters and finds float32 and complex64",
-        "export": "torch.export specialises batch and sizes to those of the example",
-        "onnx": "the slice_scatter of the spectrum into its complex buffer does not decompose",
-        "compile": "Dynamo cannot trace str.join over a generator in the tensor contraction",
-        "inductor": "Dynamo cannot trace str.join over a generator in the tensor contraction",
-        "vmap": "the spectrum is written in place into a buffer without the mapped dimension",
-    }
 
     def __init__(self, config: Config, schema: Schema) -> None:
         super().__init__(config, schema)

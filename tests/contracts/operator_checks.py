@@ -1,8 +1,8 @@
 """The contracts of every operator, each a plain function ``check_xxx(config, schema)``.
 
 A check raises where its contract is broken; `CHECKS` maps the contract's name, which is also the
-key in ``Operator.breaks``, to its function.  They know nothing of any particular operator, so a
-plug-in from outside runs the same ones:
+key in ``OperatorConfig.breaks``, to its function.  They know nothing of any particular operator, so
+a plug-in from outside runs the same ones:
 
     from contracts.operator_checks import CHECKS, SCHEMAS
     for check in CHECKS.values():

@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import logging
 import traceback
+from collections.abc import Mapping
 
 import pytest
 import torch
@@ -25,7 +26,17 @@ SMALL = {  # the contracts do not depend on the size of a network, the time they
     "unet": {"levels": 1, "width": 8},
     "deeponet": {"trunk_depth": 2, "trunk_width": 32, "basis": 16},
     "neuralop": {"n_modes": 4, "hidden_channels": 8, "n_layers": 2},
+    **dict.fromkeys(
+        ("fno", "ffno", "gated_fno", "aff", "afno", "control"),
+        {"n_modes": 5, "hidden_channels": 8, "n_layers": 2, "projection_channels": 8},
+    ),
+    **dict.fromkeys(
+        ("lka", "globalconv", "axial"),
+        {"hidden_channels": 8, "n_layers": 2, "projection_channels": 8},
+    ),
 }
+TWINS = {"ffno", "gated_fno", "aff", "afno", "control"}  # of `fno`: traced in the slow tests
+LONG = {("globalconv", "compile"), ("axial", "compile")}  # more than ten seconds
 TRACED = {  # the schemas that these look at outside the slow tests
     "export": ("stepping_1d", "darcy_2d"),
     "onnx": ("stepping_1d", "darcy_2d"),
@@ -56,11 +67,9 @@ def refusal(name: str, schema: str) -> str | None:
     return None
 
 
-@functools.cache
-def breaks(name: str) -> dict[str, str]:
+def breaks(name: str) -> Mapping[str, str]:
     """The contracts that the operator declares it cannot keep."""
-    served = next(s for s in SCHEMAS if refusal(name, s) is None)
-    return dict(config_of(name).build(SCHEMAS[served]).breaks)
+    return config_of(name).breaks
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +97,15 @@ def failure(name: str, schema: str, contract: str, request: pytest.FixtureReques
     return None
 
 
-def _marked(*values: str, slow: bool) -> object:
-    return pytest.param(*values, marks=[pytest.mark.slow] if slow else [])
+def _is_slow(name: str, contract: str, schema: str) -> bool:
+    traced = contract in TRACED
+    long = contract in SLOW or (name, contract) in LONG
+    return long or (traced and (name in TWINS or schema not in TRACED[contract]))
 
 
-PAIRS = [
-    _marked(c, s, slow=c in SLOW or s not in TRACED.get(c, SCHEMAS))
+CASES = [
+    pytest.param(n, c, s, marks=[pytest.mark.slow] if _is_slow(n, c, s) else [])
+    for n in NAMES
     for c in CHECKS
     for s in SCHEMAS
 ]
@@ -110,8 +122,7 @@ def quick_tracing():
     trace.propagate = propagate
 
 
-@pytest.mark.parametrize(("contract", "schema"), PAIRS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "contract", "schema"), CASES)
 def test_contract(name, contract, schema, request):
     if (why := refusal(name, schema)) is not None:
         pytest.skip(f"{name} refuses {schema}: {why}")

@@ -25,12 +25,15 @@ cannot carry it, on the way in and on the way out, and never taken for another.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch._subclasses import FakeTensor
 
 from sciops.core.errors import ConfigError, ShapeError
@@ -140,8 +143,15 @@ def _check_points(basis: Basis, n: int) -> None:
 
 @lru_cache(maxsize=512)
 def _table(make, basis: Basis, n: int, half: bool, dtype, device) -> Tensor:  # type: ignore[no-untyped-def]
-    with torch.inference_mode(False), torch.no_grad():
+    with unobserved():
         return make(basis, n, half, torch.device("cpu")).to(dtype).contiguous().to(device)
+
+
+@contextmanager
+def unobserved() -> Iterator[None]:
+    """Tensors made here outlive inference mode and the transforms of torch.func around it."""
+    with temporarily_clear_interpreter_stack(), torch.inference_mode(False), torch.no_grad():
+        yield
 
 
 def _places(basis: Basis, n: int, device: torch.device) -> Tensor:

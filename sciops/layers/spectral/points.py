@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from sciops.core.errors import ShapeError
-from sciops.layers.spectral.basis import Basis, functions
+from sciops.layers.spectral.basis import Basis, functions, unobserved
 from sciops.layers.spectral.nodes import linear
 from sciops.layers.spectral.products import Modes
 
@@ -43,7 +43,7 @@ class PointsTransform:
             raise ShapeError(f"expected points (M, {len(bases)}), got {tuple(points.shape)}")
         self.modes = Modes(tuple(bases))
         self.points = points.shape[0]
-        with torch.inference_mode(False), torch.no_grad():
+        with unobserved():
             matrix = _synthesis(self.modes, points.detach().double().cpu().clone())
             self._exact = (torch.linalg.pinv(matrix.T, rtol=1e-10), matrix)  # (parts K, M) both
         self._tables: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
@@ -64,7 +64,7 @@ class PointsTransform:
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         key = (dtype, like.device)
         if key not in self._tables:
-            with torch.inference_mode(False):
+            with unobserved():
                 first, second = (m.to(dtype).to(like.device) for m in self._exact)
             self._tables[key] = (first, second)
         return self._tables[key]

@@ -48,6 +48,8 @@ class Modes:
     def __post_init__(self) -> None:
         if not any(self.bases):
             raise ConfigError(f"at least one axis needs a basis, got {self.bases}")
+        for name in ("parts", "half", "signed", "transformed", "carried", "shape", "count"):
+            getattr(self, name)  # now, for Dynamo cannot trace the lock of a cached property
 
     @cached_property
     def parts(self) -> int:
