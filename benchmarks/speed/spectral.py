@@ -35,7 +35,7 @@ from sciops.layers.spectral import Basis, Dense, SpectralMixer, Transform, from_
 from sciops.operators.fno import Config
 
 warnings.simplefilter("ignore")  # neuraloperator warns on import
-PEER = "neuraloperator 2.0.0"
+PEER, FFT = "neuraloperator 2.0.0", "sciops, pruned FFT"
 LAYERS = [  # batch, channels, sizes, modes
     (4, 32, (64, 64), 12),
     (4, 32, (64, 64), 14),
@@ -51,6 +51,14 @@ LAYERS = [  # batch, channels, sizes, modes
     (8, 32, (4096,), 32),
     (1, 16, (64, 64, 64), 12),
     (1, 32, (64, 64, 64), 16),
+]
+BACKENDS = [  # batch, channels, sizes, modes: products against the pruned FFT
+    *((4, 32, (64, 64), m) for m in (16, 32, 48)),
+    *((4, 32, (128, 128), m) for m in (16, 32, 48, 96)),
+    *((4, 32, (256, 256), m) for m in (16, 32, 64, 128)),
+    *((8, 32, (4096,), m) for m in (16, 64, 256)),
+    (1, 16, (64, 64, 64), 12),
+    (1, 16, (64, 64, 64), 24),
 ]
 STEPS = [(64, 16), (85, 16), (128, 16)]  # points an axis, modes; batch 4, width 32, 4 blocks
 
@@ -70,6 +78,8 @@ def main() -> None:
         rows += layer(batch, channels, sizes, modes, repeats, given.device)
     for n, modes in STEPS[:1] if given.quick else STEPS:
         rows += step(n, modes, repeats, given.device)
+    for batch, channels, sizes, modes in [] if given.quick else BACKENDS:
+        rows += backends(batch, channels, sizes, modes, repeats, given.device)
     if given.device == "cpu" and not given.quick:
         rows += apart(_with_large_blocks, (4, 32, (256, 256), 16, repeats))
         for n, modes in STEPS:
@@ -93,6 +103,22 @@ def layer(
     return [
         row(f"{case}, {what}{how}", partial(work, side, x), partial(work, peer, x), repeats, device)
         for how, side in sides.items()
+        for what, work in (("forward", forward), ("forward + backward", backward))
+    ]
+
+
+def backends(
+    batch: int, channels: int, sizes: tuple[int, ...], modes: int, repeats: int, device: str
+) -> list[dict[str, Any]]:
+    """The layer by matrix products, and by the pruned FFT."""
+    torch.manual_seed(0)
+    bases = [Basis("fourier", modes)] * len(sizes)
+    filter = Dense(Transform(bases).modes, channels, channels)
+    sides = [SpectralMixer(Transform(bases, way), filter).to(device) for way in ("products", "fft")]
+    x = torch.randn(batch, channels, *sizes, device=device)
+    case = f"backends {batch}x{channels}x{'x'.join(map(str, sizes))}, {modes} modes"
+    return [
+        row(f"{case}, {what}", *(partial(work, side, x) for side in sides), repeats, device, FFT)
         for what, work in (("forward", forward), ("forward + backward", backward))
     ]
 
@@ -217,7 +243,12 @@ def training_step(module: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]
 
 
 def row(
-    case: str, ours: Callable[[], None], peer: Callable[[], None], repeats: int, device: str
+    case: str,
+    ours: Callable[[], None],
+    peer: Callable[[], None],
+    repeats: int,
+    device: str,
+    name: str = PEER,
 ) -> dict[str, Any]:
     """Both in turn; the ratio of each pair of turns."""
     pairs = []
@@ -228,7 +259,7 @@ def row(
     found = {
         "case": case,
         "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
-        "peer": PEER,
+        "peer": name,
         "peer_ms": 1e3 * statistics.median(b for _, b in pairs),
         "ratio": statistics.median(ratios),
         "ratio_min": min(ratios),

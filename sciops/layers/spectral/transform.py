@@ -3,9 +3,10 @@ r"""Analysis and synthesis of a field on the kept modes, by whichever way is the
     z = analyse(x)        (B, C, *N) -> (*modes, parts, B, *carried, C)
     y = synthesise(z, M)  -> (B, C, *M),   on the same grid or on any other
 
-`auto` takes matrix products unless the measured rule says that the pruned FFT is faster
-(benchmarks/speed/spectral.py): never in training, and in inference only on periodic axes of
-lengths of small factors (2, 3, 5) that are long or keep many modes.
+`auto` takes matrix products, but on periodic axes whose lengths have no factors but 2, 3, 5 and
+which all keep 48 modes or more, the pruned FFT.  Measured on one thread
+(benchmarks/results/README.md): below 32 modes products are 1.0 to 1.9 times as fast, from 64 on the
+FFT is 1.0 to 3 times, forward as with the backward pass; other lengths favour products by far.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from sciops.layers.spectral.nodes import linear
 from sciops.layers.spectral.products import Modes
 
 Backend = Literal["auto", "products", "fft"]
+
+MANY = 48  # modes from which the FFT is the faster
 
 
 class Transform:
@@ -54,7 +57,7 @@ class Transform:
                 f"expected a field (B, C, and {len(self.modes.bases)} sizes), got {tuple(x.shape)}"
             )
         sizes = x.shape[2:]
-        if self._by_fft(sizes, x):
+        if self._by_fft(sizes):
             return linear(_ByFFT(self.modes, tuple(sizes), 1 / prod(sizes), False, True), x)
         matrices = tuple(
             None if b is None else tables.analysis(b, n, x)
@@ -66,7 +69,7 @@ class Transform:
         """z (*modes, parts, B, *carried, C) -> (B, C, *sizes)."""
         if len(sizes) != len(self.modes.bases):
             raise ShapeError(f"expected {len(self.modes.bases)} sizes, got {tuple(sizes)}")
-        if self._by_fft(sizes, z):
+        if self._by_fft(sizes):
             return linear(_ByFFT(self.modes, tuple(sizes), 1.0, True, False), z)
         matrices = tuple(
             None if b is None else tables.synthesis(b, n, d == self.modes.half, z)
@@ -74,19 +77,18 @@ class Transform:
         )
         return linear(_Products(self.modes, matrices, False), z)
 
-    def _by_fft(self, sizes: Sequence[int], like: Tensor) -> bool:
+    def _by_fft(self, sizes: Sequence[int]) -> bool:
         if self.backend == "products" or torch.compiler.is_compiling():
             return False
         if not fft.applies(self.modes, sizes):
             return False
-        return self.backend == "fft" or _fft_is_faster(self.modes, sizes, like)
+        return self.backend == "fft" or _fft_is_faster(self.modes, sizes)
 
 
-def _fft_is_faster(modes: Modes, sizes: Sequence[int], like: Tensor) -> bool:
+def _fft_is_faster(modes: Modes, sizes: Sequence[int]) -> bool:
     """The measured rule."""
-    if torch.is_grad_enabled() or like.is_cuda or not all(fft.is_smooth(n) for n in sizes):
-        return False
-    return False
+    many = all(b is not None and b.n_modes >= MANY for b in modes.bases)
+    return many and all(fft.is_smooth(n) for n in sizes)
 
 
 @dataclass(frozen=True, eq=False)
