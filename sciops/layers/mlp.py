@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,10 +74,56 @@ class ChannelMap(nn.Module):
 
     def forward(self, v: Tensor, onto: Tensor | None = None) -> Tensor:
         """W v + b, plus `onto`."""
-        w = self.weight.expand(v.shape[0], -1, -1)
-        if onto is None:
-            return torch.bmm(w, v) if self.bias is None else torch.baddbmm(self.bias, w, v)
-        return torch.baddbmm(onto if self.bias is None else onto + self.bias, w, v)
+        w, base = self._factors(v, onto)
+        return torch.bmm(w, v) if base is None else torch.baddbmm(base, w, v)
+
+    def of_gelu(self, u: Tensor, onto: Tensor | None = None) -> Tensor:
+        """W gelu(u) + b, plus `onto`; for the backward pass u is kept, gelu(u) is not."""
+        w, base = self._factors(u, onto)
+        base = u.new_zeros(()) if base is None else base
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            return _MapOfGelu.apply(u, w, base)
+        return torch.baddbmm(base, w, F.gelu(u))
+
+    def _factors(self, v: Tensor, onto: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        w = self.weight.expand(v.shape[0], -1, -1)  # (B, c_out, c_in)
+        if onto is None or self.bias is None:
+            return w, self.bias if onto is None else onto
+        return w, onto + self.bias
+
+
+class _MapOfGelu(torch.autograd.Function):
+    """base + W gelu(u), u (B, C, P), W (B, C', C), base (B, C', P) or less; gelu is done again."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(u: Tensor, w: Tensor, base: Tensor) -> Tensor:
+        return torch.baddbmm(base, w, F.gelu(u))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+        u, w, base = inputs
+        ctx.base = base.shape
+        ctx.save_for_backward(u, w)
+        ctx.save_for_forward(u, w)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        u, w = (t.to(g.dtype) for t in ctx.saved_tensors)
+        dw = torch.bmm(g, F.gelu(u).transpose(1, 2))
+        du = torch.ops.aten.gelu_backward(torch.bmm(w.transpose(1, 2), g), u)
+        return du, dw, g.sum_to_size(ctx.base)
+
+    @staticmethod
+    def jvp(ctx: Any, du: Tensor | None, dw: Tensor | None, dbase: Tensor | None) -> Tensor:  # type: ignore[override]
+        u, w = ctx.saved_tensors
+        dy = u.new_zeros(u.shape[0], w.shape[1], u.shape[2])
+        if du is not None:
+            dy = dy + torch.bmm(w, torch.ops.aten.gelu_backward(du, u))
+        if dw is not None:
+            dy = dy + torch.bmm(dw, F.gelu(u))
+        return dy if dbase is None else dy + dbase
 
 
 class ChannelMLP(nn.Module):
@@ -106,7 +153,8 @@ class ChannelMLP(nn.Module):
             raise ShapeError(f"expected a field (B, C, *N), got {tuple(x.shape)}")
         shape = x.shape[2:]
         x = x.flatten(2)  # (B, c_0, prod N)
-        *hidden, last = self.maps
-        for channel_map in hidden:
-            x = F.gelu(channel_map(x))
-        return last(x).unflatten(2, shape)  # (B, c_L, *N)
+        first, *others = self.maps
+        x = first(x)
+        for channel_map in others:
+            x = channel_map.of_gelu(x)
+        return x.unflatten(2, shape)  # (B, c_L, *N)

@@ -23,7 +23,6 @@ al., FiLM, 2018, arXiv 1709.07871; Yu et al., MetaFormer baselines for vision, 2
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sciops.layers.mlp import ChannelMap
 
@@ -57,12 +56,9 @@ class Block(nn.Module):
     def forward(self, v: Tensor, p: Tensor | None = None) -> Tensor:
         """(B, C, *N) -> (B, C, *N)."""
         flat = v.flatten(2)  # (B, C, P)
-        mixed = self.mixer(v).flatten(2)
-        if self.after is None:
-            u = self.local(flat, mixed)
-        else:
-            u = self.after(mixed, self.local(flat))
+        u = self.mixer(v).flatten(2)
+        u = self.local(flat, u) if self.after is None else self.after(u, self.local(flat))
         if self.film is not None:
             gamma, beta = self.film(p)[:, :, None].chunk(2, dim=1)  # (B, C, 1)
             u = (1 + gamma) * u + beta
-        return self.last(F.gelu(u), flat).unflatten(2, v.shape[2:])
+        return self.last.of_gelu(u, flat).unflatten(2, v.shape[2:])
