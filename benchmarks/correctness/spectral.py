@@ -40,6 +40,7 @@ from sciops.operators.fno import Config
 from sciops.training.distributed import World
 from sciops.training.loop import Loop, Training
 
+PEER = "neuraloperator"
 MODES = 12
 SIZES = range(8, 66)
 TOP = 5  # kept with both signs by 12 modes; of the next one, 6, one sign
@@ -138,9 +139,6 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     lines += ["", *(f"- {r['name']}: {r['what']}." for r in results), ""]
     lines += [", ".join(f"{name} {v}" for name, v in versions().items()) + "."]
     return "\n".join(lines) + "\n"
-
-
-PEER = "neuraloperator"
 
 
 def text(result: float | str) -> str:
