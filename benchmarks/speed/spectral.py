@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import resource
 import statistics
 import time
 import warnings
@@ -330,10 +329,19 @@ def _peak(which: int, n: int, modes: int) -> float:
     run = training_step(module, torch.randn(4, 1, n, n), torch.randn(4, 1, n, n))
     with torch.no_grad():
         module(torch.randn(1, 1, n, n))  # whatever is made once
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = high_water()
     for _ in range(5):
         run()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return high_water() - before
+
+
+def high_water() -> float:
+    """Largest resident memory of this process so far, MB.
+
+    Linux' own count of this program: that of getrusage starts at the size of the parent.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 if __name__ == "__main__":

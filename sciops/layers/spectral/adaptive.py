@@ -28,8 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sciops.layers.linear_node import full_precision
 from sciops.layers.spectral.filters import Dense, Filter, block_size, product
-from sciops.layers.spectral.nodes import full_precision
 from sciops.layers.spectral.products import Modes
 
 SCALE = 0.02  # standard deviation of the initial weights of the published AFF

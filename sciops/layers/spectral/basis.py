@@ -25,18 +25,14 @@ cannot carry it, on the way in and on the way out, and never taken for another.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-from torch._subclasses import FakeTensor
 
 from sciops.core.errors import ConfigError, ShapeError
+from sciops.layers.tables import table
 
 Kind = Literal["fourier", "cosine", "sine", "chebyshev"]
 Spacing = Literal["periodic", "cell", "node", "left", "interior"]
@@ -125,13 +121,7 @@ def _kept(make, basis: Basis, n: int, half: bool, like: Tensor) -> Tensor:  # ty
     """A matrix from the cache; made anew while a graph is traced, where n is a symbol."""
     if not torch.compiler.is_compiling():
         _check_points(basis, n)
-    dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
-    if torch.compiler.is_compiling() or isinstance(like, FakeTensor):
-        return make(basis, n, half, like.device).to(dtype)
-    table = _table(make, basis, n, half, dtype, like.device)
-    if type(table) is not Tensor:  # made under a fake mode: of no use to anybody else
-        _table.cache_clear()
-    return table
+    return table(make, basis, n, half, like=like)
 
 
 def _check_points(basis: Basis, n: int) -> None:
@@ -139,19 +129,6 @@ def _check_points(basis: Basis, n: int) -> None:
         raise ShapeError(f"the basis has {len(basis.nodes)} nodes, the field {n} points")
     if basis.nodes is None and n + PLACES[basis.spacing][1] < 1:
         raise ShapeError(f"points of {basis.spacing!r} must be at least two, the field has {n}")
-
-
-@lru_cache(maxsize=512)
-def _table(make, basis: Basis, n: int, half: bool, dtype, device) -> Tensor:  # type: ignore[no-untyped-def]
-    with unobserved():
-        return make(basis, n, half, torch.device("cpu")).to(dtype).contiguous().to(device)
-
-
-@contextmanager
-def unobserved() -> Iterator[None]:
-    """Tensors made here outlive inference mode and the transforms of torch.func around it."""
-    with temporarily_clear_interpreter_stack(), torch.inference_mode(False), torch.no_grad():
-        yield
 
 
 def _places(basis: Basis, n: int, device: torch.device) -> Tensor:

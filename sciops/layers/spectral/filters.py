@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from sciops.core.errors import ConfigError
-from sciops.layers.spectral.nodes import full_precision
+from sciops.layers.linear_node import full_precision
 from sciops.layers.spectral.products import Modes
 
 Precision = Literal["full", "bf16"]

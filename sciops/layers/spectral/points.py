@@ -22,9 +22,10 @@ import torch
 from torch import Tensor
 
 from sciops.core.errors import ShapeError
-from sciops.layers.spectral.basis import Basis, functions, unobserved
-from sciops.layers.spectral.nodes import linear
+from sciops.layers.linear_node import linear
+from sciops.layers.spectral.basis import Basis, functions
 from sciops.layers.spectral.products import Modes
+from sciops.layers.tables import unobserved
 
 
 class PointsTransform:

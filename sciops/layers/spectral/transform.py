@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from sciops.core.errors import ShapeError
+from sciops.layers.linear_node import linear
 from sciops.layers.spectral import basis as tables
 from sciops.layers.spectral import fft, products
 from sciops.layers.spectral.basis import Basis
-from sciops.layers.spectral.nodes import linear
 from sciops.layers.spectral.products import Modes
 
 Backend = Literal["auto", "products", "fft"]

@@ -1,0 +1,300 @@
+r"""MgNO, the multigrid neural operator: layers of linear multigrid cycles.
+
+    v_0 = a,    v_{l+1} = gelu( (1 + gamma_l(p)) (W_l v_l + L_l v_l + b_l(x)) + beta_l(p) ),
+    y = H v_L
+
+W_l is one cycle of `sciops.layers.multigrid` from the channels of v_l to `width` channels, L_l a
+map of channels at each point, b_l a polynomial of the position along the axes with walls, gamma
+and beta of the scalar parameters p (where there are any; FiLM).  There is neither lifting nor
+projection: the first cycle takes the channels of the data, and the head H, a map of channels or
+one more cycle, gives those of the target.  Walls and points of each axis come from the data:
+Dirichlet where the targets are prescribed, periodic where they wrap, Neumann elsewhere.
+
+With resolution: training a cycle works on the grid of the training data, to which a field of
+another size is restricted or prolonged by the transfers of multigrid and from which its result
+comes back so, while L, b and gelu act on the field as it is; with resolution: input it works
+on the grid of the field, its stencils in physical units.
+
+The presets are the settings of the published experiments.  What differs: the Navier-Stokes and
+Helmholtz networks hold LayerNorms with weights for every point of one grid, in Navier-Stokes
+inside W, which is then not linear; these would tie the operator to that grid, and are left out.
+Where those networks have a bias in every stencil, here is one for every layer.
+
+Source: J. He, X. Liu, J. Xu, MgNO: Efficient parameterization of linear operators via multigrid,
+2024, arXiv 2310.19809; settings from github.com/xlliu2017/MgNO at 3a68a90 (README, models.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import NonNegativeInt, PositiveInt, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sciops.core.operator import At, Operator, OperatorConfig
+from sciops.core.schema import Axis, Schema
+from sciops.layers.mlp import MLP
+from sciops.layers.multigrid import (
+    Line,
+    Scheme,
+    VCycle,
+    channels_last,
+    resample,
+)
+from sciops.layers.multigrid.cycle import Transfer
+from sciops.layers.multigrid.line import Centring, Wall
+from sciops.operators._domains import grid_of, is_periodic
+
+Preset = Literal["default", "darcy_smooth", "darcy_rough", "navier_stokes", "helmholtz", "pipe"]
+DIRICHLET = ("dirichlet", "wall", "inflow")  # kinds of boundary on which a field is prescribed
+
+_PUBLISHED: dict[str, Any] = {
+    "width": 24,
+    "levels": 6,
+    "restrict": "data",
+    "correction": "sum",
+    "transfers": "strided",
+    "walls": "dirichlet",
+    "alignment": "vertex",
+    "bias_degree": 0,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "darcy_smooth": {
+        **_PUBLISHED,
+        "n_layers": 5,
+        "steps": ((1, 0),) * 5 + ((2, 0),),
+        "kernels": (3, 4, 3, 3, 4),
+    },
+    "darcy_rough": {**_PUBLISHED, "n_layers": 4, "steps": ((1, 0),) * 5 + ((2, 0),)},
+    "navier_stokes": {
+        **_PUBLISHED,
+        "n_layers": 5,
+        "width": 32,
+        "levels": 5,
+        "steps": ((1, 0),) * 3 + ((2, 0),) * 2,
+        "local": False,
+        "predict": "increment",
+    },
+    "helmholtz": {
+        **_PUBLISHED,
+        "n_layers": 4,
+        "width": 20,
+        "levels": 5,
+        "growth": 1,
+        "steps": ((1, 0),) * 4 + ((2, 0),),
+        "kernels": (3, 4, 4, 3),
+        "walls": "neumann",
+        "alignment": "data",
+        "local": False,
+        "head": "cycle",
+    },
+    "pipe": {
+        **_PUBLISHED,
+        "n_layers": 5,
+        "steps": ((1, 0),) * 4 + ((1, 1), (2, 0)),
+    },
+}
+
+
+class Config(OperatorConfig):
+    """MgNO; settings that are given replace those of the preset."""
+
+    preset: Preset = "default"
+    width: PositiveInt = 24  # channels of v
+    n_layers: PositiveInt = 4
+    levels: PositiveInt | Literal["auto"] = "auto"  # grids; auto: down to two points an axis
+    steps: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ((1, 1),)  # (pre, post) a level
+    restrict: Literal["residual", "data"] = "residual"  # data: as published, an additive method
+    correction: Literal["difference", "sum"] = "difference"  # of restrict: data; sum: as published
+    transfers: Transfer = "fixed"  # strided: as published; misplaces walls and coarse points
+    kernels: tuple[Literal[3, 4], ...] = (4,)  # of strided prolongations, a level each
+    growth: NonNegativeInt = 0  # channels of level l are (1 + growth l) times those of level 0
+    walls: Literal["data", "dirichlet", "neumann"] = "data"  # of axes that do not wrap
+    alignment: Literal["data", "cell", "vertex"] = "data"  # coarse points: as the points lie
+    local: bool = True  # whether there is L
+    bias_degree: NonNegativeInt = 2  # of b; 0 is a constant
+    head: Literal["map", "cycle"] = "map"
+    resolution: Literal["training", "input"] = "training"  # the grid on which the cycles work
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return {**PRESETS.get(str(given.get("preset", "default")), {}), **given}
+        return given
+
+    @property
+    def scheme(self) -> Scheme:
+        """How the grids of a cycle work together."""
+        return Scheme(self.steps, self.restrict, self.correction, self.transfers, self.kernels)
+
+    def build(self, schema: Schema) -> MgNO:
+        """The operator for data of `schema`; SchemaError where the inputs are not on a grid."""
+        return MgNO(self, schema)
+
+
+class MgNO(Operator):
+    """The multigrid neural operator; other places than those of the grid are interpolated to."""
+
+    def __init__(self, config: Config, schema: Schema) -> None:
+        super().__init__(config, schema)
+        grid = grid_of(schema, "mgno")
+        self.lines = tuple(_line(config, schema, axis) for axis in grid.axes)
+        self.spans = [None if a.periodic else (a.lower, a.upper) for a in grid.axes]
+        self.works_on_input = config.resolution == "input"
+        n_params = len(schema.params)
+        embedding = 2 * config.width if n_params else 0
+        self.embed = MLP((n_params, embedding, embedding)) if n_params else None
+        widths = [schema.input_channels] + [config.width] * config.n_layers
+        self.layers = nn.ModuleList(
+            Layer(c, d, self._cycle(config, c, d), config, embedding, self.spans)
+            for c, d in zip(widths[:-1], widths[1:], strict=True)
+        )
+        last = config.width, schema.target_channels
+        if config.head == "cycle":
+            self.head: nn.Module = self._cycle(config, *last)
+        else:
+            self.head = ChannelsLastMap(*last)
+
+    def _cycle(self, config: Config, c_f: int, c_u: int) -> VCycle:
+        levels = config.scheme.depth(self.lines, self.input_shape)
+        if config.levels != "auto":
+            levels = min(levels, config.levels)
+        return VCycle(c_f, c_u, self.lines, levels, config.scheme, config.growth)
+
+    def evaluate(self, a: Tensor, params: Tensor, at: At) -> Tensor:
+        """(B, C, *N), (B, P) -> (B, C', *shape of `at`)."""
+        p = F.gelu(self.embed(params)) if self.embed is not None else None  # (B, E)
+        x = [
+            None if span is None else (c - span[0]) * (2 / (span[1] - span[0])) - 1
+            for c, span in zip(self.input_coordinates(a), self.spans, strict=True)
+        ]
+        v = channels_last(a)
+        for layer in self.layers:
+            v = layer(v, self._worked(layer.cycle, v), x, p)
+        y = self._worked(self.head, v) if isinstance(self.head, VCycle) else self.head(v)
+        return self.sample_input(y, at)
+
+    def _worked(self, cycle: VCycle, v: Tensor) -> Tensor:
+        """W v, on the training grid or on that of v."""
+        if self.works_on_input:
+            return cycle(v, self._ratio(v.shape[2:]))
+        tracing = torch.compiler.is_compiling()  # then the graph has to hold for every size
+        if not tracing and v.shape[2:] == self.input_shape:
+            return cycle(v)
+        u = cycle(resample(v, self.lines, self.input_shape))
+        return resample(u, self.lines, v.shape[2:])
+
+    def _ratio(self, sizes: Sequence[int]) -> float:
+        """The spacing of a grid over that of the training grid, the geometric mean of the axes."""
+        logarithms = [
+            math.log(line.intervals(n) / line.intervals(m))
+            for line, n, m in zip(self.lines, self.input_shape, sizes, strict=True)
+        ]
+        return math.exp(sum(logarithms) / len(logarithms))
+
+
+class Layer(nn.Module):
+    """gelu((1 + gamma) (W v + L v + b) + beta).
+
+    Notes
+    -----
+    Shapes: v (B, c_in, *N), w = W v (B, c_out, *N), x the places along each axis (n,) in [-1, 1]
+    or None, p (B, E) or None -> (B, c_out, *N).
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        cycle: VCycle,
+        config: Config,
+        embedding: int,
+        spans: Sequence[tuple[float, float] | None],
+    ) -> None:
+        super().__init__()
+        self.cycle = cycle
+        self.local = ChannelsLastMap(c_in, c_out) if config.local else None
+        self.bias = PolynomialBias(c_out, [span is not None for span in spans], config.bias_degree)
+        self.film = nn.Linear(embedding, 2 * c_out) if embedding else None
+
+    def forward(self, v: Tensor, w: Tensor, x: Sequence[Tensor | None], p: Tensor | None) -> Tensor:
+        """The next v, given W v."""
+        u = w + self.bias(x, w)
+        if self.local is not None:
+            u = u + self.local(v)
+        if self.film is not None:
+            film = self.film(p).reshape(v.shape[0], -1, *([1] * (v.ndim - 2)))
+            gamma, beta = film.chunk(2, dim=1)  # (B, c_out, 1, ..)
+            u = (1 + gamma) * u + beta
+        return F.gelu(u)
+
+
+class PolynomialBias(nn.Module):
+    r"""b_c(x) = sum_k w_ck prod_d P_{k_d}(x_d), Legendre polynomials of total degree <= `degree`.
+
+    Along an axis that wraps b is constant.  The same function on every grid.
+    """
+
+    def __init__(self, channels: int, walled: Sequence[bool], degree: int) -> None:
+        super().__init__()
+        orders = (range(degree + 1) if wall else range(1) for wall in walled)
+        self.orders = [k for k in product(*orders) if sum(k) <= degree]
+        self.weight = nn.Parameter(torch.zeros(channels, len(self.orders)))
+
+    def forward(self, x: Sequence[Tensor | None], like: Tensor) -> Tensor:
+        """b (1, C, *N or 1)."""
+        terms = []
+        for orders in self.orders:
+            term = like.new_ones((1,) * len(orders))
+            for d, k in enumerate(orders):
+                if k:
+                    shape = [1] * len(orders)
+                    shape[d] = like.shape[d + 2]
+                    term = term * _legendre(k, cast(Tensor, x[d]).to(like.dtype)).reshape(shape)
+            terms.append(term)
+        weight = self.weight.reshape(1, *self.weight.shape, *([1] * (like.ndim - 2)))
+        return sum((weight[:, :, k] * term for k, term in enumerate(terms)), like.new_zeros(()))
+
+
+class ChannelsLastMap(nn.Linear):
+    """A map of the channels at each point, without bias: (B, c_in, *N) -> (B, c_out, *N)."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(c_in, c_out, bias=False)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """W v."""
+        return super().forward(v.movedim(1, -1)).movedim(-1, 1)
+
+
+def _legendre(k: int, x: Tensor) -> Tensor:
+    """P_k(x)."""
+    before, here = torch.ones_like(x), x
+    for j in range(1, k):
+        before, here = here, ((2 * j + 1) * x * here - j * before) / (j + 1)
+    return here
+
+
+def _line(config: Config, schema: Schema, axis: Axis) -> Line:
+    """What multigrid must know of an axis."""
+    if is_periodic(schema, axis.name):
+        return Line("periodic", "periodic", "cell" if config.alignment == "cell" else "node")
+    centring: Centring = "node" if axis.spacing in ("graded", "periodic") else axis.spacing
+    if config.alignment != "data":
+        centring = "cell" if config.alignment == "cell" else "interior"
+    lower, upper = (_wall(config, schema, axis.name, side) for side in ("lower", "upper"))
+    return Line(lower, upper, centring)
+
+
+def _wall(config: Config, schema: Schema, axis: str, side: Any) -> Wall:
+    if config.walls != "data":
+        return config.walls
+    kinds = {schema.boundary_kind(axis, side, v.name) for v in schema.targets}
+    return "dirichlet" if kinds and kinds <= set(DIRICHLET) else "neumann"
