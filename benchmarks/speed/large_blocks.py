@@ -1,6 +1,6 @@
 """What keeping large blocks of memory is worth: operations on tensors of 33.5 MB, with and without.
 
-    python benchmarks/speed/large_blocks.py [--quick] [--threads 1] [--json benchmarks/results/..json]
+    python benchmarks/speed/large_blocks.py [--quick] [--threads 1] [--json PATH]
 
 The setting (`sciops.core.memory.keep_large_blocks`) holds for a process, so each side runs in fresh
 processes of its own, in turn.  CPU time, the system's share of it included, which is where the
