@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from itertools import product
 from typing import Any, Literal, cast
 
@@ -108,6 +109,7 @@ class Config(OperatorConfig):
     preset: Preset = "default"
     width: PositiveInt = 24  # channels of v
     n_layers: PositiveInt = 4
+    data_channels: PositiveInt | None = None  # of f: v_l is mapped to as many; None: all of v
     levels: PositiveInt | Literal["auto"] = "auto"  # grids; auto: down to two points an axis
     steps: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ((1, 1),)  # (pre, post) a level
     restrict: Literal["residual", "data"] = "residual"  # data: as published, an additive method
@@ -152,8 +154,9 @@ class MgNO(Operator):
         embedding = 2 * config.width if n_params else 0
         self.embed = MLP((n_params, embedding, embedding)) if n_params else None
         widths = [schema.input_channels] + [config.width] * config.n_layers
+        few = partial(min, config.data_channels or config.width + schema.input_channels)
         self.layers = nn.ModuleList(
-            Layer(c, d, self._cycle(config, c, d), config, embedding, self.spans)
+            Layer(c, d, self._cycle(config, few(c), d), config, embedding, self.spans)
             for c, d in zip(widths[:-1], widths[1:], strict=True)
         )
         last = config.width, schema.target_channels
@@ -177,7 +180,8 @@ class MgNO(Operator):
         ]
         v = channels_last(a)
         for layer in self.layers:
-            v = layer(v, self._worked(layer.cycle, v), x, p)
+            f = v if layer.data is None else layer.data(v)
+            v = layer(v, self._worked(layer.cycle, f), x, p)
         y = self._worked(self.head, v) if isinstance(self.head, VCycle) else self.head(v)
         return self.sample_input(y, at)
 
@@ -220,6 +224,8 @@ class Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.cycle = cycle
+        few = cycle.channels[0] < c_in
+        self.data = ChannelsLastMap(c_in, cycle.channels[0]) if few else None
         self.local = ChannelsLastMap(c_in, c_out) if config.local else None
         self.bias = PolynomialBias(c_out, [span is not None for span in spans], config.bias_degree)
         self.film = nn.Linear(embedding, 2 * c_out) if embedding else None

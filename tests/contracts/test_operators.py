@@ -25,6 +25,7 @@ OUTSIDE = "contracts.outside:Config"
 SMALL = {  # the contracts do not depend on the size of a network, the time they take does
     "unet": {"levels": 1, "width": 8},
     "deeponet": {"trunk_depth": 2, "trunk_width": 32, "basis": 16},
+    "mgno": {"width": 6, "n_layers": 2, "levels": 3},
     "neuralop": {"n_modes": 4, "hidden_channels": 8, "n_layers": 2},
     **dict.fromkeys(
         ("fno", "ffno", "gated_fno", "aff", "afno", "control"),

@@ -35,26 +35,43 @@ def equation(line, dimension, n):
     return A
 
 
-def cycle(line, dimension, n, smoothing):
+def cycle(line, dimension, n, smoothing, transfers="fixed"):
     """V(smoothing, smoothing); the coarsest grid, of two unknowns an axis, is smoothed 30 times."""
     lines = [line] * dimension
-    levels = Scheme().depth(lines, (n,) * dimension)
-    scheme = Scheme(steps=((smoothing, smoothing),) * (levels - 1) + ((30, 0),))
+    levels = Scheme(transfers=transfers).depth(lines, (n,) * dimension)
+    steps = ((smoothing, smoothing),) * (levels - 1) + ((30, 0),)
+    scheme = Scheme(steps=steps, transfers=transfers)
     made = VCycle(1, 1, lines, levels, scheme).double()
+    h = 1 / line.intervals(n)
     for level in made.levels:
-        h = 1 / line.intervals(n)
         for step in (*level.pre, *level.post):
             set_weights(step, h, dimension)
         if level.A is not None:
             with torch.no_grad():
                 level.A.convolution.weight.copy_(laplacian(dimension) / h**2)
-        n = line.coarse(n)
+        if transfers == "strided" and level.coarsening is not None:
+            set_strided(level.coarsening, dimension)
+            h = 2 * h
+        elif level.coarsening is not None:
+            n = line.coarse(n)
+            h = 1 / line.intervals(n)
     return made
 
 
-def residual_factor(line, dimension, n, smoothing, cycles=14):
+def set_strided(way, dimension):
+    """Full weighting and linear interpolation as convolutions of stride 2."""
+    r, p = torch.tensor([1.0, 2.0, 1.0]) / 4, torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+    with torch.no_grad():
+        for weight, w in ((way.R.convolution.weight, r), (way.P.weight, p)):
+            kernel = torch.ones(())
+            for _ in range(dimension):
+                kernel = kernel[..., None] * w
+            weight.copy_(kernel)
+
+
+def residual_factor(line, dimension, n, smoothing, cycles=14, transfers="fixed"):
     """By which a cycle reduces the residual of -Laplace u = 0, in the end."""
-    W, A = cycle(line, dimension, n, smoothing), equation(line, dimension, n)
+    W, A = cycle(line, dimension, n, smoothing, transfers), equation(line, dimension, n)
     generator = torch.Generator().manual_seed(0)
     u = torch.randn((1, 1, *[n] * dimension), dtype=torch.float64, generator=generator)
     weight = measure(line, dimension, n)

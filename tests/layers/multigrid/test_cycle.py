@@ -92,6 +92,13 @@ def test_it_is_multigrid_in_three_dimensions_on_large_grids(wall):
         assert residual_factor(line, 3, n, 2) < 0.30
 
 
+def test_the_published_transfers_diverge():
+    """3 x 3 of stride 2 down and 4 x 4 up, on even sizes: the coarse wall moves outwards."""
+    line = Line("dirichlet", "dirichlet", "interior")
+    factors = [residual_factor(line, 2, n, 1, transfers="strided") for n in (32, 64, 128)]
+    assert factors[0] < 1 < factors[1] < factors[2]
+
+
 def test_a_solution_is_left_alone():
     """Post-smoothing alone, u <- u + S (f - A u), changes nothing where A u = f."""
     line = WALLS["dirichlet"]

@@ -1,0 +1,323 @@
+"""MgNO: sciops against the published equations written plainly in stock torch operations.
+
+    python benchmarks/speed/mgno.py [--quick] [--threads 1] [--device cuda]
+                                    [--json benchmarks/results/mgno_speed.json]
+
+The plain network is the published one (github.com/xlliu2017/MgNO, `MgNO_DC`), a convolution for each
+symbol of the equations.  Against it stand our preset `darcy_rough`, the same network with the same
+weights (that outputs and gradients agree is checked first), and our own default of about as many
+parameters.  A step is forward, backward and AdamW on a batch of 4; the sides take turns in one
+process, and on one thread of a CPU the clock is the CPU time of the process.  `cost a point` is our
+default alone: microseconds of a step divided by points, of which a multigrid method needs as many on
+every grid.  Peak memory is that of a process of its own for each side, less that of the same process
+before its first step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sciops.core.memory import keep_large_blocks
+from sciops.core.schema import Axis, Boundary, Grid, Schema, Variable
+from sciops.operators.mgno import Config
+
+PLAIN = "plain torch"
+BATCH = 4
+SIDES = {"published preset": Config(preset="darcy_rough"), "default": Config()}
+
+
+def main() -> None:
+    """Check, time, print, write."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="less than a minute")
+    arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--json", type=Path)
+    given = arguments.parse_args()
+    torch.set_num_threads(given.threads)
+    keep_large_blocks()  # as the training commands do; it helps the plain network too
+    rows = []
+    for n in (64,) if given.quick else (64, 128, 256):
+        repeats = 3 if given.quick else {64: 15, 128: 9, 256: 5}[n]
+        rows += steps(n, repeats, given.device)
+    for n in () if given.quick else (128, 256, 512):
+        rows.append(a_point(n, given.device))
+    if not given.quick and given.device == "cpu":
+        rows += [memory(n, name) for n in (64, 128) for name in SIDES]
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def schema(n: int) -> Schema:
+    """Darcy flow on n x n cells."""
+    grid = Grid((Axis.uniform("x", n, spacing="cell"), Axis.uniform("y", n, spacing="cell")))
+    walls = (Boundary(axis, side, "dirichlet") for axis in "xy" for side in ("lower", "upper"))
+    return Schema((Variable("a", grid, "input"), Variable("u", grid, "target")), tuple(walls))
+
+
+def steps(n: int, repeats: int, device: str) -> list[dict[str, Any]]:
+    """Training step and inference of each of our sides against the plain network."""
+    torch.manual_seed(0)
+    x, y = torch.randn(2, BATCH, 1, n, n, device=device)
+    rows = []
+    for name, config in SIDES.items():
+        ours = config.build(schema(n)).to(device)
+        preset = Config(preset="darcy_rough").build(schema(n)).to(device)
+        plain = Plain(preset).to(device)
+        if name == "published preset":
+            ours = preset
+            agree(ours, plain, x)
+        counts = f"{count(ours):,} / {count(plain):,} parameters"
+        case = f"{name}, {BATCH}x{n}x{n}, {counts}"
+        rows.append(
+            row(
+                f"{case}, training step",
+                training_step(ours, x, y),
+                training_step(plain, x, y),
+                repeats,
+                device,
+            )
+        )
+        rows.append(
+            row(
+                f"{case}, forward",
+                partial(forward, ours, x),
+                partial(forward, plain, x),
+                repeats,
+                device,
+            )
+        )
+    return rows
+
+
+def a_point(n: int, device: str) -> dict[str, Any]:
+    """Time of a step of our default for each point of the grid, against that on 128 x 128."""
+    times = []
+    for size in (n, 128):
+        model = Config().build(schema(size)).to(device)
+        batch = max(1, BATCH * 128**2 // size**2)
+        x, y = torch.randn(2, batch, 1, size, size, device=device)
+        times.append((training_step(model, x, y), batch * size**2))
+    pairs = []
+    for _ in range(6):
+        pairs.append([seconds(run, device) / points * 1e3 for run, points in times])
+    pairs = pairs[1:]  # ms for 1000 points are microseconds a point
+    ratios = [b / a for a, b in pairs]
+    found = {
+        "case": f"default, {n}x{n}, microseconds of a training step for a point",
+        "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
+        "peer": "the same on 128x128",
+        "peer_ms": 1e3 * statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+    }
+    show(found, "ms")
+    return found
+
+
+class Plain(nn.Module):
+    """The published network, one torch module for each symbol, with the weights of our preset."""
+
+    def __init__(self, preset: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(PlainLayer(layer) for layer in preset.layers)
+        width = preset.head.weight.shape[1]
+        self.head = nn.Conv2d(width, preset.head.weight.shape[0], 1, bias=False)
+        with torch.no_grad():
+            self.head.weight.copy_(preset.head.weight[:, :, None, None])
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(B, 1, H, W) -> (B, 1, H, W)."""
+        for layer in self.layers:
+            v = layer(v)
+        return self.head(v)
+
+
+class PlainLayer(nn.Module):
+    """gelu(W v + L v + b)."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        weight = layer.local.weight
+        self.local = nn.Conv2d(weight.shape[1], weight.shape[0], 1)
+        with torch.no_grad():
+            self.local.weight.copy_(weight[:, :, None, None])
+            self.local.bias.copy_(layer.bias.weight[:, 0])
+        self.levels = nn.ModuleList(PlainLevel(level) for level in layer.cycle.levels)
+
+    def forward(self, v: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H, W)."""
+        us, u, f = [], None, v
+        for level in self.levels:
+            for A, S in zip(level.A, level.S, strict=True):
+                u = S(f) if u is None else u + S(f - A(u))
+            us.append(u)
+            if level.P is not None:
+                u, f = level.Pi(u), level.R(f)
+        for level in reversed(self.levels[:-1]):
+            coarse = us.pop()
+            us[-1] = us[-1] + level.P(coarse)
+        return F.gelu(us[0] + self.local(v))
+
+
+class PlainLevel(nn.Module):
+    """Its steps, and its transfers to the next grid."""
+
+    def __init__(self, level: nn.Module) -> None:
+        super().__init__()
+        self.A = nn.ModuleList(
+            nn.Identity() if s.A is None else convolution(s.A) for s in level.pre
+        )
+        self.S = nn.ModuleList(convolution(s.S) for s in level.pre)
+        way = level.coarsening
+        self.Pi = self.R = self.P = None
+        if way is not None:
+            self.Pi, self.R = convolution(way.Pi, 2), convolution(way.R, 2)
+            a, b = way.P.weight.shape[:2]
+            self.P = nn.ConvTranspose2d(a, b, 4, stride=2, padding=1, bias=False)
+            with torch.no_grad():
+                self.P.weight.copy_(way.P.weight)
+
+
+def convolution(stencil: nn.Module, stride: int = 1) -> nn.Conv2d:
+    """3 x 3 with zero padding."""
+    weight = stencil.convolution.weight
+    made = nn.Conv2d(weight.shape[1], weight.shape[0], 3, stride=stride, padding=1, bias=False)
+    with torch.no_grad():
+        made.weight.copy_(weight)
+    return made
+
+
+def agree(ours: nn.Module, plain: nn.Module, x: Tensor) -> None:
+    """Outputs and input gradients of both are the same."""
+    found = []
+    for model in (ours, plain):
+        z = x.clone().requires_grad_(True)
+        y = model(z)
+        y.square().sum().backward()
+        model.zero_grad()
+        found.append((y.detach(), z.grad))
+    for a, b in zip(*found, strict=True):
+        off = (a - b).abs().max() / b.abs().max()
+        assert off < 1e-4, f"the networks differ by {off:.1e}"
+
+
+def count(module: nn.Module) -> int:
+    """Parameters."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def training_step(module: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
+    """Forward, backward, AdamW."""
+    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
+
+    def run() -> None:
+        optimizer.zero_grad()
+        (module(x) - y).square().mean().backward()
+        optimizer.step()
+
+    return run
+
+
+def forward(module: nn.Module, x: Tensor) -> None:
+    """Inference."""
+    with torch.no_grad():
+        module(x)
+
+
+def row(
+    case: str, ours: Callable[[], None], peer: Callable[[], None], repeats: int, device: str
+) -> dict[str, Any]:
+    """Both in turn; the ratio of each pair of turns."""
+    pairs = [(seconds(ours, device), seconds(peer, device)) for _ in range(repeats + 1)][1:]
+    ratios = [b / a for a, b in pairs]
+    found = {
+        "case": case,
+        "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
+        "peer": PLAIN,
+        "peer_ms": 1e3 * statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+    }
+    show(found, "ms")
+    return found
+
+
+def seconds(work: Callable[[], None], device: str) -> float:
+    """CPU time of one call on one thread, wall time otherwise."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else None
+    clock = clock or time.perf_counter
+    started = clock()
+    work()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return clock() - started
+
+
+def show(found: dict[str, Any], unit: str) -> None:
+    """One line of the table."""
+    ours, peer = found[f"ours_{unit.lower()}"], found[f"peer_{unit.lower()}"]
+    print(
+        f"{found['case']:78s} {ours:9.2f} {unit}  {peer:9.2f} {unit}"
+        f"  x{found['ratio']:5.2f}  ({found['ratio_min']:.2f} - {found['ratio_max']:.2f})",
+        flush=True,
+    )
+
+
+def memory(n: int, name: str) -> dict[str, Any]:
+    """Peak memory of three training steps of either side, in processes of their own."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        pairs = [[pool.apply(_peak, (which, n)) for which in (name, PLAIN)] for _ in range(3)]
+    ratios = [b / a for a, b in pairs]
+    found = {
+        "case": f"{name}, {BATCH}x{n}x{n}, peak memory of a training step",
+        "ours_mb": statistics.median(a for a, _ in pairs),
+        "peer": PLAIN,
+        "peer_mb": statistics.median(b for _, b in pairs),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+    }
+    show(found, "MB")
+    return found
+
+
+def _peak(name: str, n: int) -> float:
+    torch.set_num_threads(1)
+    model: nn.Module
+    if name == PLAIN:
+        model = Plain(Config(preset="darcy_rough").build(schema(n)))
+    else:
+        model = SIDES[name].build(schema(n))
+    run = training_step(model, *torch.randn(2, BATCH, 1, n, n))
+    forward(model, torch.randn(1, 1, n, n))  # whatever is made once
+    before = high_water()
+    for _ in range(3):
+        run()
+    return high_water() - before
+
+
+def high_water() -> float:
+    """Largest resident memory of this process so far, MB, by Linux' own count."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    main()
