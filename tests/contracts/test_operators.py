@@ -25,7 +25,7 @@ OUTSIDE = "contracts.outside:Config"
 SMALL = {  # the contracts do not depend on the size of a network, the time they take does
     "unet": {"levels": 1, "width": 8},
     "deeponet": {"trunk_depth": 2, "trunk_width": 32, "basis": 16},
-    "mgno": {"width": 6, "n_layers": 2, "levels": 3},
+    "mgno": {"width": 6, "n_layers": 2, "levels": 2},
     "neuralop": {"n_modes": 4, "hidden_channels": 8, "n_layers": 2},
     **dict.fromkeys(
         ("fno", "ffno", "gated_fno", "aff", "afno", "control"),
@@ -37,7 +37,7 @@ SMALL = {  # the contracts do not depend on the size of a network, the time they
     ),
 }
 TWINS = {"ffno", "gated_fno", "aff", "afno", "control"}  # of `fno`: traced in the slow tests
-LONG = {("globalconv", "compile"), ("axial", "compile")}  # more than ten seconds
+LONG = {("mgno", "compile"), ("globalconv", "compile"), ("axial", "compile")}  # more than ten seconds
 TRACED = {  # the schemas that these look at outside the slow tests
     "export": ("stepping_1d", "darcy_2d"),
     "onnx": ("stepping_1d", "darcy_2d"),

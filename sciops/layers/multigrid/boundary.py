@@ -28,6 +28,10 @@ from sciops.layers.tables import unobserved
 
 def extended(v: Tensor, lines: Sequence[Line]) -> Tensor:
     """v (B, C, *N) with one more point at both ends of every axis: (B, C, *(N + 2))."""
+    if torch.compiler.is_compiling():  # a graph holds no tables of numpy
+        for dim, line in enumerate(lines, start=2):
+            v = _by_slices(v, dim, line)
+        return v
     return linear(_Extension(tuple(lines), tuple(v.shape[2:]), False), v)
 
 
@@ -52,6 +56,25 @@ def continued(line: Line, n: int) -> tuple[NDArray[np.int64], NDArray[np.float64
         if offset == 0 and s < 0:
             sign[edge] = 0
     return source.clip(0, n - 1), sign
+
+
+def _by_slices(v: Tensor, dim: int, line: Line) -> Tensor:
+    """One axis continued by plain operations."""
+    n = v.shape[dim]
+    if line.periodic:
+        return torch.cat([v.narrow(dim, n - 1, 1), v, v.narrow(dim, 0, 1)], dim)
+    parts = [v]
+    for end, step, offset, s in zip((0, n - 1), (1, -1), line.offsets, line.signs, strict=True):
+        beyond = v.narrow(dim, end + step if offset == 0 else end, 1)
+        if s < 0:
+            beyond = torch.zeros_like(beyond) if offset == 1 else -beyond
+        parts = [beyond, *parts] if step > 0 else [*parts, beyond]
+    wide = torch.cat(parts, dim)
+    for place, offset, s in zip((1, n), line.offsets, line.signs, strict=True):
+        if offset == 0 and s < 0:
+            before, after = wide.narrow(dim, 0, place), wide.narrow(dim, place + 1, n + 1 - place)
+            wide = torch.cat([before, torch.zeros_like(before.narrow(dim, 0, 1)), after], dim)
+    return wide
 
 
 @dataclass(frozen=True, eq=False)

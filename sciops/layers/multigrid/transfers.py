@@ -95,7 +95,7 @@ def _along(v: Tensor, dim: int, line: Line, m: int, what: What) -> Tensor:
     n = v.shape[dim]
     if n == m:
         return v
-    if max(n, m) <= SMALL:
+    if torch.compiler.is_compiling() or max(n, m) <= SMALL:
         return _times(v, dim, table(getattr(Line, what), line, n, m, like=v))
     forth, back = _bands(line, n, m, what, v.device)
     return linear(_Banded(dim, forth, back), v)

@@ -140,7 +140,7 @@ def test_fields_go_on_by_the_rule_of_the_wall(line, expected):
 
 @pytest.mark.parametrize("first", LINES, ids=names)
 @pytest.mark.parametrize("second", [Line(), Line("neumann", "neumann", "node"), PERIODIC[1]])
-def test_axes_are_continued_one_by_one_and_transposed(first, second):
+def test_axes_are_continued_one_by_one_and_transposed(first, second, monkeypatch):
     lines, shape = [first, second], (2, 3, 5, 4)
     v = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     E = []
@@ -155,6 +155,8 @@ def test_axes_are_continued_one_by_one_and_transposed(first, second):
     (slope,) = torch.autograd.grad(wide, v, g)
     torch.testing.assert_close(slope, torch.einsum("ai,bj,zcab->zcij", *E, g))
     torch.testing.assert_close(g, kept, rtol=0, atol=0)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    torch.testing.assert_close(extended(v, lines), wide)
 
 
 def test_walls_that_do_not_fit_are_refused():
