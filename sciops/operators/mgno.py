@@ -234,7 +234,7 @@ class Layer(nn.Module):
         """The next v, given W v."""
         u = w + self.bias(x, w)
         if self.local is not None:
-            u = u + self.local(v)
+            u = self.local(v, onto=u)
         if self.film is not None:
             film = self.film(p).reshape(v.shape[0], -1, *([1] * (v.ndim - 2)))
             gamma, beta = film.chunk(2, dim=1)  # (B, c_out, 1, ..)
@@ -255,18 +255,17 @@ class PolynomialBias(nn.Module):
         self.weight = nn.Parameter(torch.zeros(channels, len(self.orders)))
 
     def forward(self, x: Sequence[Tensor | None], like: Tensor) -> Tensor:
-        """b (1, C, *N or 1)."""
-        terms = []
+        """b (1, C, *N), or (1, C, 1, ..) where it is constant."""
+        sizes = like.shape[2:] if len(self.orders) > 1 else (1,) * (like.ndim - 2)
+        functions = []
         for orders in self.orders:
-            term = like.new_ones((1,) * len(orders))
+            f = like.new_ones(sizes)
             for d, k in enumerate(orders):
                 if k:
-                    shape = [1] * len(orders)
-                    shape[d] = like.shape[d + 2]
-                    term = term * _legendre(k, cast(Tensor, x[d]).to(like.dtype)).reshape(shape)
-            terms.append(term)
-        weight = self.weight.reshape(1, *self.weight.shape, *([1] * (like.ndim - 2)))
-        return sum((weight[:, :, k] * term for k, term in enumerate(terms)), like.new_zeros(()))
+                    values = _legendre(k, cast(Tensor, x[d]).to(like.dtype))
+                    f = f * values.reshape([-1 if e == d else 1 for e in range(len(orders))])
+            functions.append(f)
+        return F.linear(torch.stack(functions, -1), self.weight).movedim(-1, 0)[None]
 
 
 class ChannelsLastMap(nn.Linear):
@@ -275,9 +274,15 @@ class ChannelsLastMap(nn.Linear):
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, bias=False)
 
-    def forward(self, v: Tensor) -> Tensor:
-        """W v."""
-        return super().forward(v.movedim(1, -1)).movedim(-1, 1)
+    def forward(self, v: Tensor, onto: Tensor | None = None) -> Tensor:
+        """W v, added to `onto` (B, c_out, *N)."""
+        v = v.movedim(1, -1)  # (B, *N, c_in)
+        if onto is None:
+            return super().forward(v).movedim(-1, 1)
+        sizes = v.shape[:-1]
+        base = onto.movedim(1, -1).reshape(-1, self.out_features)
+        rows = torch.addmm(base, v.reshape(-1, self.in_features), self.weight.t())
+        return rows.reshape(*sizes, self.out_features).movedim(-1, 1)
 
 
 def _legendre(k: int, x: Tensor) -> Tensor:

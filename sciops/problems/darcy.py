@@ -2,18 +2,25 @@ r"""Darcy flow through a random medium: from the permeability a to the pressure 
 
     -div(a grad u) = 1  in [0, 1]^2,    u = 0 on the wall
 
-    law "threshold"   a = high where g >= 0, low where g < 0
-    law "lognormal"   a = exp(g)
+    law "threshold"      a = high where g >= 0, low where g < 0
+    law "lognormal"      a = exp(g)
+    law "trigonometric"  a = prod_{k=1}^6 (1 + cos(a_k pi (x + y)) / 2)
+                                          (1 + sin(a_k pi (y - 3 x)) / 2)
 
 g is a Gaussian random field with covariance tau^(2 alpha - 2) (-Laplace + tau^2)^(-alpha) under
 Neumann conditions, without its mean, sampled at the points of the grid itself
 (`_gaussian_field.py`).  The equation is solved on the same grid by finite volumes
 (`_finite_volume.py`), so a and u belong together exactly.  All quantities have no unit.
 
+The trigonometric law draws a_k ~ U(2^(k-1), 1.5 2^(k-1)), independent: six scales, a between 2e-4
+and 130.  The finest wave goes up to 72 times across the box along x, so that 500 points give it 7
+each and fewer than 144 alias it.  alpha, tau and values have no part in this law.
+
 The usual data sets are
 
-    smooth   Darcy()                                   alpha = 2, tau = 3, values 12 / 3
-    rough    Darcy(tau=5.0, values=(12.0, 2.0))        alpha = 2, tau = 5, values 12 / 2
+    smooth       Darcy()                               alpha = 2, tau = 3, values 12 / 3
+    rough        Darcy(tau=5.0, values=(12.0, 2.0))    alpha = 2, tau = 5, values 12 / 2
+    multiscale   Darcy(law="trigonometric")            in the literature on 1023 x 1023 points
 
 The published generator solves on nodes with arithmetic means, after interpolating a by splines from
 cell centres to nodes, and interpolates u back; here nothing is interpolated.
@@ -21,7 +28,9 @@ cell centres to nodes, and interpolates u back; here nothing is interpolated.
 The known case is a = 1 + cos(pi x) cos(pi y) / 2 and u = sin(pi x) sin(pi y).
 
 Source: Z. Li et al., Fourier neural operator for parametric PDEs, 2021, arXiv 2010.08895 (smooth);
-the values 12 / 2 with tau = 5 after arXiv 2408.00775.
+the values 12 / 2 with tau = 5 after arXiv 2408.00775.  The trigonometric law is written down from
+memory of the multiscale examples of H. Owhadi and L. Zhang: neither a published statement nor a
+public generator was found to confirm its constants, or the 1023 points.
 """
 
 from __future__ import annotations
@@ -47,6 +56,7 @@ Points = Annotated[int, Field(ge=3)]
 
 KNOWN_AMPLITUDE = 0.5
 CG_RTOL = 1e-10
+SCALES = 6  # of the trigonometric law
 
 
 @final
@@ -58,7 +68,7 @@ class Darcy(Stationary):
     resolution: Points | tuple[Points, Points] = 85  # points along x and y, wall nodes included
     alpha: Annotated[float, Field(gt=1.0)] = 2.0  # smoothness of g; g is a function for alpha > 1
     tau: PositiveFloat = 3.0  # inverse length scale of g
-    law: Literal["threshold", "lognormal"] = "threshold"
+    law: Literal["threshold", "lognormal", "trigonometric"] = "threshold"
     values: tuple[PositiveFloat, PositiveFloat] = (12.0, 3.0)  # high, low; of the threshold law
     centring: fv.Centring = "cell"
     face_mean: fv.Mean = "harmonic"
@@ -66,13 +76,20 @@ class Darcy(Stationary):
 
     def describe(self) -> str:
         nx, ny = self._shape
-        a = f"{self.values[0]:g} where g >= 0 and {self.values[1]:g} elsewhere"
+        high, low = self.values
+        field = (
+            f"g a Gaussian random field with covariance {self.tau:g}^{2 * self.alpha - 2:g} "
+            f"(-Laplace + {self.tau:g}^2)^-{self.alpha:g} under Neumann conditions and without mean"
+        )
+        a = {
+            "threshold": f"{high:g} where g >= 0 and {low:g} elsewhere, {field}",
+            "lognormal": f"exp(g), {field}",
+            "trigonometric": "prod_{k=1..6} (1 + cos(a_k pi (x + y)) / 2) (1 + sin(a_k pi (y - 3 x"
+            ")) / 2), a_k ~ U(2^(k-1), 1.5 2^(k-1))",
+        }[self.law]
         return (
-            f"-div(a grad u) = 1 on [0, 1]^2 with u = 0 on the wall; a = "
-            f"{a if self.law == 'threshold' else 'exp(g)'}, g a Gaussian random field with "
-            f"covariance {self.tau:g}^{2 * self.alpha - 2:g} (-Laplace + {self.tau:g}^2)^"
-            f"-{self.alpha:g} under Neumann conditions and without mean ({self.centring}-centred, "
-            f"{nx} x {ny} points)"
+            f"-div(a grad u) = 1 on [0, 1]^2 with u = 0 on the wall; a = {a} "
+            f"({self.centring}-centred, {nx} x {ny} points)"
         )
 
     def refined(self, factor: int = 2) -> Self:
@@ -105,6 +122,10 @@ class Darcy(Stationary):
 
     def coefficient(self, generator: np.random.Generator) -> NDArray[np.float64]:
         """One draw of a, (nx, ny)."""
+        if self.law == "trigonometric":
+            lowest = 2.0 ** np.arange(SCALES)
+            frequencies = generator.uniform(lowest, 1.5 * lowest)
+            return trigonometric(fv.points(self._shape, self.centring), frequencies)
         g = grf.sample(generator, self._shape, self.centring, self.alpha, self.tau)
         return np.where(g >= 0, *self.values) if self.law == "threshold" else np.exp(g)
 
@@ -120,6 +141,17 @@ class Darcy(Stationary):
     def _shape(self) -> tuple[int, int]:
         n = self.resolution
         return n if isinstance(n, tuple) else (n, n)
+
+
+def trigonometric(
+    points: list[NDArray[np.float64]], frequencies: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """a of the trigonometric law on the tensor grid of `points`, (nx, ny), for a_k (6,)."""
+    x, y = points[0][:, None], points[1][None, :]
+    a = np.ones((len(points[0]), len(points[1])))
+    for frequency in np.pi * frequencies:
+        a *= (1.0 + np.cos(frequency * (x + y)) / 2) * (1.0 + np.sin(frequency * (y - 3 * x)) / 2)
+    return a
 
 
 def _solve_by_cg(t: tuple[NDArray[np.float64], ...], f: NDArray[np.float64]) -> NDArray[np.float64]:

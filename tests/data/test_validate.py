@@ -187,7 +187,7 @@ def test_tiny_files_of_every_format_have_no_error(name, tmp_path):
     assert errors <= {"leakage"}, report.findings  # a few write the same numbers into every part
 
 
-@pytest.mark.parametrize("problem", ["darcy", "poisson"])
+@pytest.mark.parametrize("problem", ["darcy", "helmholtz", "poisson"])
 def test_generated_files_pass(problem, tmp_path):
     from sciops.data.task import write_sidecars
     from sciops.problems._generate import generate
