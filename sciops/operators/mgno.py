@@ -111,8 +111,8 @@ class Config(OperatorConfig):
     n_layers: PositiveInt = 4
     data_channels: PositiveInt | None = None  # of f: v_l is mapped to as many; None: all of v
     levels: PositiveInt | Literal["auto"] = "auto"  # grids; auto: down to two points an axis
-    steps: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ((1, 1),)  # (pre, post) a level
-    restrict: Literal["residual", "data"] = "residual"  # data: as published, an additive method
+    steps: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ((1, 0),)  # (pre, post) a level
+    restrict: Literal["residual", "data"] = "data"  # residual: multigrid, at more cost
     correction: Literal["difference", "sum"] = "difference"  # of restrict: data; sum: as published
     transfers: Transfer = "fixed"  # strided: as published; misplaces walls and coarse points
     kernels: tuple[Literal[3, 4], ...] = (4,)  # of strided prolongations, a level each
@@ -180,9 +180,12 @@ class MgNO(Operator):
         ]
         v = channels_last(a)
         for layer in self.layers:
-            f = v if layer.data is None else layer.data(v)
+            f = v if layer.data is None else layer.data(v.movedim(1, -1)).movedim(-1, 1)
             v = layer(v, self._worked(layer.cycle, f), x, p)
-        y = self._worked(self.head, v) if isinstance(self.head, VCycle) else self.head(v)
+        if isinstance(self.head, VCycle):
+            y = self._worked(self.head, v)
+        else:
+            y = self.head(v.movedim(1, -1)).movedim(-1, 1)
         return self.sample_input(y, at)
 
     def _worked(self, cycle: VCycle, v: Tensor) -> Tensor:
@@ -232,14 +235,14 @@ class Layer(nn.Module):
 
     def forward(self, v: Tensor, w: Tensor, x: Sequence[Tensor | None], p: Tensor | None) -> Tensor:
         """The next v, given W v."""
-        u = w + self.bias(x, w)
+        u = w.movedim(1, -1) + self.bias(x, w)  # (B, *N, c_out)
         if self.local is not None:
-            u = self.local(v, onto=u)
+            u = self.local(v.movedim(1, -1), onto=u)
         if self.film is not None:
-            film = self.film(p).reshape(v.shape[0], -1, *([1] * (v.ndim - 2)))
-            gamma, beta = film.chunk(2, dim=1)  # (B, c_out, 1, ..)
+            film = self.film(p).reshape(v.shape[0], *([1] * (v.ndim - 2)), -1)
+            gamma, beta = film.chunk(2, dim=-1)  # (B, 1, .., c_out)
             u = (1 + gamma) * u + beta
-        return F.gelu(u)
+        return F.gelu(u).movedim(-1, 1)
 
 
 class PolynomialBias(nn.Module):
@@ -255,7 +258,7 @@ class PolynomialBias(nn.Module):
         self.weight = nn.Parameter(torch.zeros(channels, len(self.orders)))
 
     def forward(self, x: Sequence[Tensor | None], like: Tensor) -> Tensor:
-        """b (1, C, *N), or (1, C, 1, ..) where it is constant."""
+        """b (*N, C), or (1, .., C) where it is constant."""
         sizes = like.shape[2:] if len(self.orders) > 1 else (1,) * (like.ndim - 2)
         functions = []
         for orders in self.orders:
@@ -265,24 +268,21 @@ class PolynomialBias(nn.Module):
                     values = _legendre(k, cast(Tensor, x[d]).to(like.dtype))
                     f = f * values.reshape([-1 if e == d else 1 for e in range(len(orders))])
             functions.append(f)
-        return F.linear(torch.stack(functions, -1), self.weight).movedim(-1, 0)[None]
+        return F.linear(torch.stack(functions, -1), self.weight)
 
 
 class ChannelsLastMap(nn.Linear):
-    """A map of the channels at each point, without bias: (B, c_in, *N) -> (B, c_out, *N)."""
+    """A map of the channels at each point, without bias: (B, *N, c_in) -> (B, *N, c_out)."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, bias=False)
 
     def forward(self, v: Tensor, onto: Tensor | None = None) -> Tensor:
-        """W v, added to `onto` (B, c_out, *N)."""
-        v = v.movedim(1, -1)  # (B, *N, c_in)
+        """W v, added to `onto` (B, *N, c_out)."""
         if onto is None:
-            return super().forward(v).movedim(-1, 1)
-        sizes = v.shape[:-1]
-        base = onto.movedim(1, -1).reshape(-1, self.out_features)
-        rows = torch.addmm(base, v.reshape(-1, self.in_features), self.weight.t())
-        return rows.reshape(*sizes, self.out_features).movedim(-1, 1)
+            return super().forward(v)
+        rows = torch.addmm(onto.flatten(0, -2), v.flatten(0, -2), self.weight.t())
+        return rows.reshape(onto.shape)
 
 
 def _legendre(k: int, x: Tensor) -> Tensor:

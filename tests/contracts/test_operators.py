@@ -37,7 +37,11 @@ SMALL = {  # the contracts do not depend on the size of a network, the time they
     ),
 }
 TWINS = {"ffno", "gated_fno", "aff", "afno", "control"}  # of `fno`: traced in the slow tests
-LONG = {("mgno", "compile"), ("globalconv", "compile"), ("axial", "compile")}  # more than ten seconds
+LONG = {
+    ("mgno", "compile"),
+    ("globalconv", "compile"),
+    ("axial", "compile"),
+}  # more than ten seconds
 TRACED = {  # the schemas that these look at outside the slow tests
     "export": ("stepping_1d", "darcy_2d"),
     "onnx": ("stepping_1d", "darcy_2d"),

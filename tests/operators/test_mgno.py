@@ -179,7 +179,7 @@ def test_smooth_fields_are_mapped_alike_on_every_grid(spacing):
 
     coarse, own, fine = (at_common_points(n + more) for n in (32, 64, 128))
     assert (fine - own).norm() / own.norm() < 0.03
-    assert (coarse - own).norm() / own.norm() < 0.08
+    assert (coarse - own).norm() / own.norm() < 0.12
 
 
 def test_boundary_conditions_of_the_data_are_those_of_the_cycles():
@@ -205,7 +205,7 @@ def test_the_bias_is_a_function_of_the_place():
         bias.weight[1, 5] = 1.0  # P_2(x) = (3 x^2 - 1) / 2
     x = torch.linspace(-1, 1, 9)
     b = bias([x, x], torch.empty(1, 3, 9, 9))
-    torch.testing.assert_close(b[0, 1], ((3 * x**2 - 1) / 2)[:, None].expand(9, 9))
-    assert not b[0, 0].any()
+    torch.testing.assert_close(b[..., 1], ((3 * x**2 - 1) / 2)[:, None].expand(9, 9))
+    assert not b[..., 0].any()
     around = Config(width=3, n_layers=1).build(schema(16, 16, spacing="periodic"))
     assert around.layers[0].bias.orders == [(0, 0)]

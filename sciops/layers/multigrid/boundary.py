@@ -112,6 +112,33 @@ class _Extension:
         return field.reshape(batch, *self.sizes, channels).movedim(-1, 1)
 
 
+def neighbours(v: Tensor, lines: Sequence[Line]) -> Tensor:
+    """The 3^D values around each point: v (B, C, *N) -> (B, prod N, 3^D, C), of small grids."""
+    source, factor = _neighbours(tuple(lines), tuple(v.shape[2:]), v.device)
+    rows = v.movedim(1, -1).flatten(1, -2)  # (B, prod N, C)
+    around = rows.index_select(1, source)
+    if factor is not None:
+        around = around * factor.to(v.dtype)
+    return around.unflatten(1, (rows.shape[1], -1))
+
+
+@lru_cache(maxsize=256)
+def _neighbours(
+    lines: tuple[Line, ...], sizes: tuple[int, ...], device: torch.device
+) -> tuple[Tensor, Tensor | None]:
+    """Numbers of the neighbours of all points, (prod N * 3^D,), and factors (., 1) or None."""
+    source, factor = _wide(lines, sizes)
+    windows = [
+        np.lib.stride_tricks.sliding_window_view(a, (3,) * len(sizes)).ravel()
+        for a in (source, factor)
+    ]
+    with unobserved():
+        index = torch.from_numpy(windows[0].copy()).to(device)
+        if (windows[1] == 1).all():
+            return index, None
+        return index, torch.from_numpy(windows[1][:, None].copy()).float().to(device)
+
+
 @dataclass(frozen=True)
 class _Gather:
     """Numbers of points in the flattened grids, and factors (., 1)."""
@@ -127,12 +154,9 @@ class _Gather:
 
 @lru_cache(maxsize=256)
 def _gather(lines: tuple[Line, ...], sizes: tuple[int, ...], device: torch.device) -> _Gather:
-    source, factor = np.zeros((), np.int64), np.ones(())
+    source, factor = _wide(lines, sizes)
     own = np.zeros((), np.int64)
-    for line, n in zip(lines, sizes, strict=True):
-        here, sign = continued(line, n)
-        source = source[..., None] * n + here
-        factor = factor[..., None] * sign
+    for n in sizes:
         place = np.arange(-1, n + 1)
         inside = (place >= 0) & (place < n)
         own = np.where((own[..., None] >= 0) & inside, own[..., None] * n + place, -1)
@@ -148,3 +172,15 @@ def _gather(lines: tuple[Line, ...], sizes: tuple[int, ...], device: torch.devic
         source_, other_, other_source, ghosts_, ghost_source = (i.to(device) for i in indices)
         factor_, ghost_factor = (a.float().to(device) for a in numbers)
     return _Gather(source_, other_, other_source, factor_, ghosts_, ghost_source, ghost_factor)
+
+
+def _wide(
+    lines: Sequence[Line], sizes: Sequence[int]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """For each point of the wider grid the number of the point it copies, and the factor."""
+    source, factor = np.zeros((), np.int64), np.ones(())
+    for line, n in zip(lines, sizes, strict=True):
+        here, sign = continued(line, n)
+        source = source[..., None] * n + here
+        factor = factor[..., None] * sign
+    return source, factor

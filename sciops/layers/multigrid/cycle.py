@@ -41,12 +41,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciops.core.errors import ConfigError, ShapeError
-from sciops.layers.multigrid.boundary import extended, is_zero
+from sciops.layers.multigrid.boundary import extended, is_zero, neighbours
 from sciops.layers.multigrid.line import Line
 from sciops.layers.multigrid.transfers import channels_last, coarse_sizes, prolong, restrict
 
 Transfer = Literal["fixed", "depthwise", "full", "strided"]
 
+FEW = 1024  # points, of all samples, up to which a stencil is a matrix product
 _CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _TRANSPOSED = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 
@@ -86,7 +87,18 @@ class Stencil(nn.Module):
 
     def forward(self, v: Tensor) -> Tensor:
         """v (B, c_in, *N) -> (B, c_out, *N)."""
+        if self._by_products(v):
+            weight = self.convolution.weight.flatten(2).permute(2, 1, 0)  # (3^D, c_in, c_out)
+            rows = neighbours(v, self.lines).flatten(2)  # (B, prod N, 3^D c_in)
+            return (rows @ weight.flatten(0, 1)).movedim(-1, 1).unflatten(2, v.shape[2:])
         return self.convolution(v if self.native else extended(v, self.lines))
+
+    def _by_products(self, v: Tensor) -> bool:
+        """Whether the grid is so small that one matrix product is faster than a convolution."""
+        plain = self.convolution.groups == 1 and self.convolution.stride[0] == 1
+        if torch.compiler.is_compiling() or not plain:
+            return False
+        return v.shape[0] * math.prod(v.shape[2:]) <= FEW
 
 
 class Step(nn.Module):

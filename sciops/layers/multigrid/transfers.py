@@ -62,8 +62,8 @@ def restrict(v: Tensor, lines: Sequence[Line], sizes: Sequence[int]) -> Tensor:
 
 def prolong(v: Tensor, lines: Sequence[Line], sizes: Sequence[int]) -> Tensor:
     """P v: (B, C, *N) -> (B, C, *sizes), the way back to a grid of any more points."""
-    for d, (line, n) in enumerate(zip(lines, sizes, strict=True), start=2):
-        v = _along(v, d, line, n, "interpolation")
+    for d in reversed(range(len(lines))):  # the last axis, of short rows, while there are few
+        v = _along(v, d + 2, lines[d], sizes[d], "interpolation")
     return v
 
 
