@@ -3,14 +3,13 @@
     python benchmarks/speed/mgno.py [--quick] [--threads 1] [--device cuda]
                                     [--json benchmarks/results/mgno_speed.json]
 
-The plain network is the published one (github.com/xlliu2017/MgNO, `MgNO_DC`), a convolution for each
-symbol of the equations.  Against it stand our preset `darcy_rough`, the same network with the same
-weights (that outputs and gradients agree is checked first), and our own default of about as many
-parameters.  A step is forward, backward and AdamW on a batch of 4; the sides take turns in one
-process, and on one thread of a CPU the clock is the CPU time of the process.  `cost a point` is our
-default alone: microseconds of a step divided by points, of which a multigrid method needs as many on
-every grid.  Peak memory is that of a process of its own for each side, less that of the same process
-before its first step.
+The plain network is the published one (github.com/xlliu2017/MgNO, `MgNO_DC`), a convolution for
+each symbol of the equations.  Against it stand our preset `darcy_rough`, the same network with the
+same weights (that outputs and gradients agree is checked first), and our own default.  A step is
+forward, backward and AdamW on a batch of 4; the sides take turns in one process, and on one thread
+of a CPU the clock is the CPU time of the process.  The rows in microseconds are our default alone: a
+step divided by its points, of which a multigrid method needs as many on every grid.  Peak memory is
+that of a process of its own for each side, less that of the same process before its first step.
 """
 
 from __future__ import annotations

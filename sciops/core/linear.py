@@ -4,8 +4,9 @@ r"""Square linear maps A: R^N -> R^N on fields, from any source, with the tags t
 
 A map acts on the trailing `shape` dimensions of a tensor and treats the leading ones as
 independent right-hand sides.  It carries two promises of whoever made it: `symmetric`
-(<A x, y> = <x, A y>) and `positive` (<x, A x> > 0 for x != 0).  Nothing is guessed; a promise that
-is not made is False, and methods that rely on it refuse the map.
+(<A x, y> = <x, A y>) and `positive` (<x, A x> > 0 for x != 0, or for every x that is orthogonal to
+its `kernel`).  Nothing is guessed; a promise that is not made is False, and methods that rely on it
+refuse the map.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor
 
 from sciops.core.errors import SciopsError, ShapeError
+from sciops.core.kernel import Kernel
 
 
 class LinearMap(ABC):
@@ -62,6 +64,11 @@ class LinearMap(ABC):
     def size(self) -> int:
         """Number of unknowns N of one field."""
         return math.prod(self.shape)
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The null space, where there is one that is known; `positive` then holds beside it."""
+        return None
 
     @abstractmethod
     def matvec(self, x: Tensor) -> Tensor:
