@@ -7,7 +7,7 @@ The plain network is the published one (github.com/xlliu2017/MgNO, `MgNO_DC`), a
 each symbol of the equations.  Against it stand our preset `darcy_rough`, the same network with the
 same weights (that outputs and gradients agree is checked first), and our own default.  A step is
 forward, backward and AdamW on a batch of 4; the sides take turns in one process, and on one thread
-of a CPU the clock is the CPU time of the process.  The rows in microseconds are our default alone: a
+of a CPU the clock is the CPU time of the process.  Rows in microseconds are our default alone, a
 step divided by its points, of which a multigrid method needs as many on every grid.  Peak memory is
 that of a process of its own for each side, less that of the same process before its first step.
 """
