@@ -4,6 +4,8 @@ r"""What a linear solver takes and gives: A x = b, and why it stopped.
 
 The reported residual never comes from inside an iteration.  It is recomputed from the caller's A,
 in float64 where A can be cast and else in A's own type, and `Solution.residual_dtype` says which.
+Where A has a kernel (a pure Neumann problem), b stands for its part that A can reach and x has no
+part in the kernel; `sciops.core.system` has the formulas.
 """
 
 from __future__ import annotations
@@ -12,14 +14,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import ClassVar, Protocol, final, runtime_checkable
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
 from sciops.core.config import PlugInSettings
-from sciops.core.errors import SciopsError, ShapeError
+from sciops.core.errors import SciopsError
 from sciops.core.linear import LinearMap
+from sciops.core.system import Preconditioner, System, prepared, relative_residual
 
 Callback = Callable[[int, Tensor, Tensor], None]
 
@@ -38,9 +41,10 @@ class Status(Enum):
     )
     BREAKDOWN = (
         "The method met a division that it cannot make: <p, A p> <= 0 or <r, M r> <= 0 in "
-        "conjugate gradients (A or M is not symmetric positive definite in spite of its tags), or "
-        "a factorisation without correct digits. Check the tags, the boundary conditions (a pure "
-        "Neumann problem is singular) and the signs of A."
+        "conjugate gradients (A or M is not symmetric positive definite in spite of its tags, or "
+        "M gives no direction), a zero on the diagonal or a growing residual in jacobi, or a "
+        "factorisation without correct digits. Check the tags, the boundary conditions (a pure "
+        "Neumann problem is singular) and the signs of A, and the damping of jacobi."
     )
     SINGULAR = (
         "The matrix is singular to working precision, so there is no unique solution. Fix a value "
@@ -73,6 +77,11 @@ class Solution:
         (*batch) float64: ||b - A x|| / ||b|| recomputed from the caller's A (module docstring).
     residual_dtype
         The type in which `residual` was computed.
+    fallbacks
+        (*batch) int64: how often M gave a direction of no use and the method took its own instead
+        (conjugate_directions; 0 for methods that have nothing to fall back on).
+    incompatible
+        (*batch) float64: ||part of b in the kernel of A|| / ||b||, 0 where A has no kernel.
     """
 
     x: Tensor
@@ -80,6 +89,8 @@ class Solution:
     iterations: Tensor
     residual: Tensor
     residual_dtype: torch.dtype
+    fallbacks: Tensor
+    incompatible: Tensor
 
     @property
     def status(self) -> Status:
@@ -104,55 +115,6 @@ class Solution:
         return self
 
 
-@runtime_checkable
-class Preconditioner(Protocol):
-    """Whatever makes an approximate inverse M of A; called once a matrix."""
-
-    def setup(self, A: LinearMap) -> LinearMap:
-        """M: r -> z with z close to A^-1 r, with its tags `symmetric` and `positive`."""
-        ...
-
-
-@dataclass(frozen=True)
-class System:
-    """A x = b as `Solver.iterate` gets it: checked, broadcast, finite, scaled so that max|b| ~ 1.
-
-    Parameters
-    ----------
-    A
-        The caller's map.
-    b, x
-        (*batch, *shape) right-hand side and starting values.
-    todo
-        (*batch) bool: the right-hand sides that need work; the others have b = 0 or are not finite.
-    scale
-        (*batch, 1, ..) power of two by which b was divided; the caller's x is `x * scale`.
-    M
-        The preconditioner, if there is one.
-    """
-
-    A: LinearMap
-    b: Tensor
-    x: Tensor
-    todo: Tensor
-    scale: Tensor
-    M: LinearMap | None
-    _precise: LinearMap
-
-    def residual(self, x: Tensor) -> Tensor:
-        """b - A x in the type of the report, rounded to the type of A.  (*batch, *shape)"""
-        kind = self._precise.dtype
-        return (self.b.to(kind) - self._precise.matvec(x.to(kind))).to(self.A.dtype)
-
-    def norm(self, v: Tensor) -> Tensor:
-        """(*batch) Euclidean norms of fields (*batch, *shape)."""
-        return field_norm(v, len(self.A.shape))
-
-    def broadcast(self, values: Tensor) -> Tensor:
-        """(*batch) -> (*batch, 1, ..), ready to multiply fields."""
-        return values.reshape(*values.shape, *(1 for _ in self.A.shape))
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What `Solver.iterate` gives back; the fields are those of Solution."""
@@ -160,6 +122,7 @@ class Outcome:
     x: Tensor
     statuses: tuple[Status, ...]
     iterations: Tensor
+    fallbacks: Tensor | None = None  # none where the method has nothing to fall back on
 
 
 class Solver(PlugInSettings, ABC):
@@ -212,7 +175,7 @@ class Solver(PlugInSettings, ABC):
         ShapeError
             If A is not a LinearMap, or b, x0 or M do not fit it.
         """
-        system = _prepare(A, b, x0, M)
+        system = prepared(A, b, x0, M)
         if bool(system.todo.any()):
             outcome = self.iterate(system, callback)
         else:
@@ -221,68 +184,10 @@ class Solver(PlugInSettings, ABC):
         return _report(system, b, x0, outcome)
 
 
-def field_norm(v: Tensor, dimensions: int) -> Tensor:
-    """(*batch) Euclidean norms over the last `dimensions` axes."""
-    return torch.linalg.vector_norm(v.flatten(v.ndim - dimensions), dim=-1)
-
-
-def relative_residual(A: LinearMap, b: Tensor, x: Tensor) -> tuple[Tensor, torch.dtype]:
-    """||b - A x|| / ||b|| (absolute where b = 0) and the type in which it was computed.
-
-    Shapes: b, x (*batch, *shape) -> (*batch) float64.  A is cast to float64 where it can be.
-    """
-    precise = in_float64(A)
-    d, kind = len(A.shape), precise.dtype
-    r = field_norm(b.to(kind) - precise.matvec(x.to(kind)), d).double()
-    size = field_norm(b.to(kind), d).double()
-    return torch.where(size > 0, r / torch.where(size > 0, size, 1.0), r), kind
-
-
-def in_float64(A: LinearMap) -> LinearMap:
-    """A cast to float64, or A itself where it cannot be cast."""
-    try:
-        return A.to(dtype=torch.float64)
-    except SciopsError:
-        return A
-
-
-def _prepare(
-    A: LinearMap, b: Tensor, x0: Tensor | None, M: LinearMap | Preconditioner | None
-) -> System:
-    """Checks, broadcasting, scaling by powers of two (exact), and the trivial right-hand sides."""
-    if not isinstance(A, LinearMap):
-        raise ShapeError(
-            f"A must be a LinearMap, got {type(A).__name__}; use as_linear_map(A, ...)"
-        )
-    A.check(b, "b")
-    M = M.setup(A) if M is not None and not isinstance(M, LinearMap) else M
-    if M is not None and (M.shape, M.dtype, M.device) != (A.shape, A.dtype, A.device):
-        raise ShapeError(f"M must act on the fields of {A} in its type, got {M} on {M.device}")
-    d = len(A.shape)
-    stacks = [b.shape[:-d], A.batch, M.batch if M is not None else ()]
-    if x0 is not None:
-        A.check(x0, "x0")
-        stacks.append(x0.shape[:-d])
-    batch = torch.broadcast_shapes(*stacks)
-    b = b.expand(*batch, *A.shape)
-    x = torch.zeros_like(b) if x0 is None else x0.expand_as(b)
-    flat = b.flatten(len(batch))  # (*batch, N)
-    finite = flat.isfinite().all(-1) & x.flatten(len(batch)).isfinite().all(-1)
-    largest = torch.where(finite, flat.abs().amax(-1), 0.0)
-    todo = finite & (largest > 0)
-    largest = torch.where(todo, largest, 1.0)
-    scale = largest / (2 * torch.frexp(largest).mantissa)  # a power of two, exactly
-    scale = scale.reshape(*batch, *(1 for _ in A.shape))
-    mask = todo.reshape(scale.shape)
-    b = torch.where(mask, b, 0.0) / scale
-    x = torch.where(mask, x, 0.0) / scale
-    return System(A, b.contiguous(), x.contiguous(), todo, scale, M, in_float64(A))
-
-
 def _report(system: System, b: Tensor, x0: Tensor | None, outcome: Outcome) -> Solution:
     """The solution in the caller's scale, its residual recomputed from the caller's A and b."""
     d = len(system.A.shape)
-    x = outcome.x * system.scale
+    x = system.project(outcome.x) * system.scale
     finite = x.flatten(x.ndim - d).isfinite().all(-1)  # (*batch)
     x = torch.where(finite.reshape(system.scale.shape), x, 0.0)
     given = b.expand_as(x)
@@ -295,4 +200,6 @@ def _report(system: System, b: Tensor, x0: Tensor | None, outcome: Outcome) -> S
         for wrong, status in zip(bad, outcome.statuses, strict=True)
     )
     residual, kind = relative_residual(system.A, given, x)
-    return Solution(x, statuses, outcome.iterations, residual, kind)
+    count = outcome.iterations
+    fallbacks = torch.zeros_like(count) if outcome.fallbacks is None else outcome.fallbacks
+    return Solution(x, statuses, count, residual, kind, fallbacks, system.incompatible)

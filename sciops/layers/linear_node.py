@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_functorch_wrapped_tensor
 
 
 class LinearPair(Protocol):
@@ -39,7 +40,9 @@ def linear(pair: LinearPair, x: Tensor) -> Tensor:
     """L x, differentiable; in at least float32."""
     if x.dtype in (torch.bfloat16, torch.float16):
         x = x.float()
-    if x.requires_grad and torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    if torch.compiler.is_compiling():
+        return _applied(pair, x)
+    if (x.requires_grad and torch.is_grad_enabled()) or is_functorch_wrapped_tensor(x):
         return _Linear.apply(x, pair)
     return _applied(pair, x)
 

@@ -229,10 +229,14 @@ def test_derivatives(scheme, dimension):
     assert torch.autograd.gradcheck(through, weight.detach().requires_grad_(True))
 
 
-def test_batches_by_vmap():
+@pytest.mark.parametrize("size", [(12, 8), (64, 9), (70, 130)])
+def test_batches_by_vmap(size):
     W = random_cycle("multigrid", [WALLS["dirichlet"], WALLS["periodic"]])
-    x = torch.randn(5, 2, 3, 12, 8, dtype=torch.float64)
+    x = torch.randn(3, 2, 3, *size, dtype=torch.float64)
     torch.testing.assert_close(torch.vmap(W)(x), torch.stack([W(v) for v in x]))
+    t = torch.randn_like(x[0])
+    _, change = torch.func.jvp(W, (x[0],), (t,))
+    torch.testing.assert_close(change, W(t))
 
 
 def test_levels_without_room_are_left_out():
