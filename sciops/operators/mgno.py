@@ -10,6 +10,10 @@ projection: the first cycle takes the channels of the data, and the head H, a ma
 one more cycle, gives those of the target.  Walls and points of each axis come from the data:
 Dirichlet where the targets are prescribed, periodic where they wrap, Neumann elsewhere.
 
+By default the data f are restricted, as published, but the correction is P (u_c - Pi u) and the
+transfers are fixed.  On rough Darcy flow that learns more in less time than true multigrid
+(restrict: residual) and than the published additive method (benchmarks/results/README.md).
+
 With resolution: training a cycle works on the grid of the training data, to which a field of
 another size is restricted or prolonged by the transfers of multigrid and from which its result
 comes back so, while L, b and gelu act on the field as it is; with resolution: input it works
@@ -28,7 +32,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from itertools import product
 from typing import Any, Literal, cast
 
@@ -109,7 +112,6 @@ class Config(OperatorConfig):
     preset: Preset = "default"
     width: PositiveInt = 24  # channels of v
     n_layers: PositiveInt = 4
-    data_channels: PositiveInt | None = None  # of f: v_l is mapped to as many; None: all of v
     levels: PositiveInt | Literal["auto"] = "auto"  # grids; auto: down to two points an axis
     steps: tuple[tuple[NonNegativeInt, NonNegativeInt], ...] = ((1, 0),)  # (pre, post) a level
     restrict: Literal["residual", "data"] = "data"  # residual: multigrid, at more cost
@@ -154,9 +156,8 @@ class MgNO(Operator):
         embedding = 2 * config.width if n_params else 0
         self.embed = MLP((n_params, embedding, embedding)) if n_params else None
         widths = [schema.input_channels] + [config.width] * config.n_layers
-        few = partial(min, config.data_channels or config.width + schema.input_channels)
         self.layers = nn.ModuleList(
-            Layer(c, d, self._cycle(config, few(c), d), config, embedding, self.spans)
+            Layer(c, d, self._cycle(config, c, d), config, embedding, self.spans)
             for c, d in zip(widths[:-1], widths[1:], strict=True)
         )
         last = config.width, schema.target_channels
@@ -180,8 +181,7 @@ class MgNO(Operator):
         ]
         v = channels_last(a)
         for layer in self.layers:
-            f = v if layer.data is None else layer.data(v.movedim(1, -1)).movedim(-1, 1)
-            v = layer(v, self._worked(layer.cycle, f), x, p)
+            v = layer(v, self._worked(layer.cycle, v), x, p)
         if isinstance(self.head, VCycle):
             y = self._worked(self.head, v)
         else:
@@ -227,8 +227,6 @@ class Layer(nn.Module):
     ) -> None:
         super().__init__()
         self.cycle = cycle
-        few = cycle.channels[0] < c_in
-        self.data = ChannelsLastMap(c_in, cycle.channels[0]) if few else None
         self.local = ChannelsLastMap(c_in, c_out) if config.local else None
         self.bias = PolynomialBias(c_out, [span is not None for span in spans], config.bias_degree)
         self.film = nn.Linear(embedding, 2 * c_out) if embedding else None
