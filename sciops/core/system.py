@@ -2,11 +2,12 @@ r"""A x = b made ready for any solver: checked, broadcast, consistent, scaled so
 
     P b = b - (mean of b over each component)      where A has a kernel (`sciops.core.kernel`)
     A x = P b,   P x = x                           the system that is solved
-    residual = ||P (b - A x)||_2 / ||P b||_2       what is reported (||P (b - A x)||_2 where P b = 0)
+    residual = ||P (b - A x)||_2 / ||P b||_2       what is reported
     incompatible = ||b - P b||_2 / ||b||_2         the part of b that no x can reach
 
-P is the identity where A has no kernel.  Residuals never come from inside an iteration: they are
-recomputed from the caller's A, in float64 where A can be cast and else in A's own type.
+P is the identity where A has no kernel; where P b = 0 the residual is not divided.  Residuals never
+come from inside an iteration: they are recomputed from the caller's A, in float64 where A can be
+cast and else in A's own type.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ def prepared(
     b, todo, scale = _scaled(b, finite, d)
     incompatible = torch.zeros_like(todo, dtype=torch.float64)
     if A.kernel is not None:
-        part, size = field_norm(A.kernel.part(b), d).double(), field_norm(b, d).double()
+        part, size = field_norm(A.kernel.part(b.double()), d), field_norm(b.double(), d)
         incompatible = torch.where(todo, part / torch.where(todo, size, 1.0), 0.0)
         b, todo, more = _scaled(projected(b, A.kernel, d), todo, d)
         scale = scale * more

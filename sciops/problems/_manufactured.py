@@ -34,7 +34,7 @@ def operator(
     """The finite-volume operator of a on the grid (*shape) of [0, 1]^D."""
     import torch
 
-    from sciops.problems._diffusion import DiffusionMap
+    from sciops.core.diffusion import DiffusionMap
 
     a = torch.from_numpy(coefficient(fv.points(shape, centring), s))
     return DiffusionMap.from_coefficient(a, fv.spacings(shape, centring), centring, mean)

@@ -158,8 +158,8 @@ def _solve_by_cg(t: tuple[NDArray[np.float64], ...], f: NDArray[np.float64]) -> 
     """u with A u = f by conjugate gradients with the diagonal as preconditioner."""
     import torch
 
+    from sciops.core.diffusion import DiffusionMap
     from sciops.core.linear import DiagonalMap
-    from sciops.problems._diffusion import DiffusionMap
     from sciops.solvers.cg import CG
 
     A = DiffusionMap([torch.from_numpy(faces) for faces in t])

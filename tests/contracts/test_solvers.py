@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from sciops.core import config, resolve
+from sciops.core.diffusion import DiffusionMap
 from sciops.core.errors import ShapeError
 from sciops.core.linear import CallableMap, DenseMap, as_linear_map
 from sciops.core.solver import Solution, Solver, Status
-from sciops.problems._diffusion import DiffusionMap
 
 NAMES = resolve.names("solvers")
 SHAPE = (6, 7)
@@ -145,7 +145,7 @@ def test_misuse_is_told(name):
 
 def test_reported_type_is_that_of_a_map_that_cannot_be_cast(name):
     A = spd(torch.float32)
-    if name == "direct":
+    if name in ("direct", "multigrid", "amg"):
         pytest.skip("needs the entries of A, and with them A can be cast")
     function = CallableMap(A.matvec, SHAPE, torch.float32, "cpu", True, True, A.diagonal())
     solution = make(name, rtol=1e-3).solve(as_linear_map(function), field(dtype=torch.float32))

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from sciops.core.config import validate
+from sciops.core.diffusion import DiffusionMap
 from sciops.core.errors import ConfigError, SchemaError, ShapeError
 from sciops.problems import _finite_volume as fv
 from sciops.problems import _gaussian_field as grf
 from sciops.problems import _manufactured as manufactured
-from sciops.problems._diffusion import DiffusionMap
 from sciops.problems.darcy import Darcy
 from sciops.problems.poisson import Poisson
 from sciops.solvers.cg import CG

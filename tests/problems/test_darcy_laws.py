@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from sciops.core.diffusion import DiffusionMap
 from sciops.problems import _finite_volume as fv
-from sciops.problems._diffusion import DiffusionMap
 from sciops.problems.darcy import Darcy, trigonometric
 
 CENTRINGS = ("cell", "node")

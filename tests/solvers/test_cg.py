@@ -7,10 +7,10 @@ import pytest
 import scipy.sparse.linalg as sl
 import torch
 
+from sciops.core.diffusion import DiffusionMap
 from sciops.core.errors import NotPositiveDefinite, SciopsError, ShapeError
 from sciops.core.linear import CallableMap, DenseMap, DiagonalMap, SparseMap, as_linear_map
 from sciops.core.solver import Status
-from sciops.problems._diffusion import DiffusionMap
 from sciops.solvers.cg import CG
 
 

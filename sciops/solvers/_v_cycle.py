@@ -1,0 +1,283 @@
+r"""The V-cycle B: r -> z with z close to A^-1 r, symmetric positive definite by form.
+
+    x <- G r                              one Gauss-Seidel sweep from x = 0
+    x <- x + P B_c P^T (r - A x)          B_c: the cycle for A_c = P^T A P, A_c^-1 on the coarsest
+    x <- x + G^T (r - A x)                the same sweep backwards
+
+P and A_c are those of `_black_box.py`.  The sweep goes parity by parity, even ones first: red and
+black points where A couples neighbours along the axes only, 2^D colours on the other grids.  After
+it, the residual on one colour is what the later colours have changed, sum_{later b} t x_b: it is
+zero on the last, and costs half an A x on the others.  What P gives to the last colour has no
+effect, because the backward sweep begins there.
+
+Where A has a kernel, so have the coarse operators, on the same components; a component of which one
+coarse point is left is not corrected any further.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from sciops.core.kernel import Kernel
+from sciops.core.linear import LinearMap
+from sciops.solvers._black_box import Index, Parities, Stencil, ends
+
+Product = tuple[Tensor, Tensor, Tensor]  # views (y, t, x) of y <- y + t x
+
+
+@final
+class VCycle(LinearMap):
+    """z = B r; gradients do not pass through it.
+
+    Parameters
+    ----------
+    A
+        What `Stencil.of` takes.
+    smoothing_steps
+        Sweeps before and after the coarse grid each.
+    coarsest
+        Unknowns up to which the inverse is a dense matrix.
+    dtype
+        Type in which the cycle runs; it takes and gives tensors of A's type.
+    """
+
+    def __init__(
+        self, A: LinearMap, smoothing_steps: int, coarsest: int, dtype: torch.dtype
+    ) -> None:
+        super().__init__(A.shape, A.dtype, A.device, True, True, A.batch)
+        stencil = Stencil.of(A)
+        size = float(stencil.diagonal.max())
+        self._scale = 2.0 ** math.frexp(size)[1] if 0 < size < math.inf else 1.0
+        stencil = stencil.divided(self._scale)
+        self._kernel = A.kernel
+        labels = None if A.kernel is None else A.kernel.labels
+        self._steps = smoothing_steps
+        self._levels: list[_Level] = []
+        while math.prod(stencil.shape) > coarsest:
+            fine = Parities(stencil, labels)
+            self._levels.append(_Level(fine, dtype))
+            stencil = fine.galerkin()
+            if labels is not None:
+                even = (slice(None, None, 2),) * len(A.shape)
+                labels = labels[(..., *even)].contiguous()
+                stencil = stencil.without(Kernel(labels, len(A.shape)).lone)
+        self._inverse = _inverse(stencil, labels).to(dtype)
+        self._free: dict[Any, list[list[_Work]]] = {}  # memory of earlier calls, by kind of call
+
+    @property
+    def kernel(self) -> Kernel | None:
+        return self._kernel
+
+    @torch.no_grad()
+    def matvec(self, x: Tensor) -> Tensor:
+        d = len(self.shape)
+        batch = torch.broadcast_shapes(x.shape[:-d], self.batch)
+        r = x.expand(*batch, *self.shape)
+        flat = r.flatten(-d)
+        size = torch.maximum(flat.amax(-1), -flat.amin(-1))  # 9 times as fast as torch's norm
+        size = torch.where(size == 0, 1.0, size).reshape(*batch, *(1 for _ in range(d)))
+        if not self._levels:
+            return self._solve_coarsest((r / size).to(self._inverse.dtype)) * (size / self._scale)
+        works, free = self._memory(batch)
+        works[0].load(r, 1.0 / size)
+        self._cycle(works)
+        z = torch.empty_like(r, memory_format=torch.contiguous_format)
+        works[0].store(z)
+        free.append(works)
+        return z.mul_(size / self._scale)
+
+    def _cycle(self, works: Sequence[_Work]) -> None:
+        work, coarser = works[0], works[1:]
+        work.smooth()
+        coarse = work.restricted_residual()
+        if coarser:
+            coarser[0].load(coarse)
+            self._cycle(coarser)
+            coarser[0].store(coarse)
+        else:
+            coarse.copy_(self._solve_coarsest(coarse))
+        work.correct()
+        work.smooth_backwards()
+
+    def _solve_coarsest(self, r: Tensor) -> Tensor:
+        """The product with the dense inverse; one by one, so that a batch changes no digit."""
+        flat = r.flatten(-len(self.shape))  # (*batch, N)
+        if self.batch:
+            return (self._inverse @ flat[..., None]).reshape(r.shape)
+        rows = flat.reshape(-1, flat.shape[-1])
+        if len(rows) == 0:
+            return torch.zeros_like(r)
+        return torch.stack([self._inverse @ row.clone() for row in rows]).reshape(r.shape)
+
+    def _memory(self, batch: Sequence[int]) -> tuple[list[_Work], list[list[_Work]]]:
+        """Fields to work in, and where to put them back: two threads never share them."""
+        kind = (tuple(batch), torch.is_inference_mode_enabled())
+        if kind not in self._free:
+            self._free = {kind: []}
+        free = self._free.setdefault(kind, [])
+        try:
+            return free.pop(), free
+        except IndexError:
+            return [_Work(level, batch, self._steps) for level in self._levels], free
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_free": {}}
+
+
+class _Level:
+    """One grid of the cycle: its entries by parity in the type of the cycle, (*stack, M) each."""
+
+    def __init__(self, fine: Parities, dtype: torch.dtype) -> None:
+        self.even = (0,) * fine.dimensions
+        self.packed_shape, self.size = fine.packed_shape, math.prod(fine.packed_shape)
+        self.order = sorted(fine.parities, key=lambda a: sum(a) % 2)  # of the sweep
+        self.inverse = {
+            a: torch.where(d > 0, 1.0 / d, 0.0).to(dtype) for a, d in fine.diagonal.items()
+        }
+        # t couples the points `i` of parity a with the points `j` of parity b.
+        self.links: list[tuple[Tensor, Index, slice, Index, slice]] = []
+        for (a, o), t in fine.couplings.items():
+            if o > self.even:
+                b, shift = fine.neighbour(a, o)
+                i, j = ends(self.size, shift)
+                self.links.append((t[..., i].to(dtype), a, i, b, j))
+        pairs = {frozenset((a, b)) for _, a, _, b, _ in self.links}
+        self.last: list[Index] = []  # the colours at the end of the sweep that are not coupled
+        for a in reversed(self.order[1:]):
+            if any(frozenset((a, b)) in pairs for b in self.last):
+                break
+            self.last.append(a)
+        # Points `i` of parity a take weight times the even points `j`.
+        self.transfers: list[tuple[Tensor, Index, slice, slice]] = []
+        for a in self.order[1:]:
+            for corner, w in fine.weights[a].items() if a not in self.last else ():
+                i, j = ends(self.size, fine.flat(corner))
+                self.transfers.append((w[..., i].to(dtype), a, i, j))
+
+
+class _Work:
+    """The fields of one level during a cycle, with the products of its sweeps as lists of views."""
+
+    def __init__(self, level: _Level, batch: Sequence[int], smoothing_steps: int) -> None:
+        self.level, self.batch, self.steps = level, tuple(batch), smoothing_steps
+        self.r, self.x, self.q = self._fields(), self._fields(), self._fields()
+        self.change = self.x if smoothing_steps == 1 else self._fields()  # of the last sweep
+        self.all: dict[Index, list[Product]] = {a: [] for a in level.order}
+        self.earlier: dict[Index, list[Product]] = {a: [] for a in level.order}
+        self.later: dict[Index, list[Product]] = {a: [] for a in level.order}
+        rank = {a: k for k, a in enumerate(level.order)}
+        for t, *sides in level.links:
+            for a, i, b, j in (sides, (*sides[2:], *sides[:2])):
+                self.all[a].append((self.x[a][..., i], t, self.x[b][..., j]))
+                if rank[b] < rank[a]:
+                    self.earlier[a].append(self.all[a][-1])
+                else:
+                    self.later[a].append((self.q[a][..., i], t, self.change[b][..., j]))
+        even = self.q[level.even]
+        self.coarse = even.view(*self.batch, *level.packed_shape)
+        self.restrict = [(even[..., j], w, self.q[a][..., i]) for w, a, i, j in level.transfers]
+        self.prolong = [(self.x[a][..., i], w, even[..., j]) for w, a, i, j in level.transfers]
+
+    def _fields(self) -> dict[Index, Tensor]:
+        level = self.level
+        like = level.inverse[level.even]
+        zeros = like.new_zeros(len(level.order), *self.batch, level.size)
+        return dict(zip(level.order, zeros, strict=True))
+
+    def _views(self, field: Tensor, packed: dict[Index, Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """The points of each parity in a field (*batch, *shape) and in the packed fields."""
+        for a in self.level.order:
+            points = field[(..., *(slice(k, None, 2) for k in a))]
+            there = tuple(slice(n) for n in points.shape[len(self.batch) :])
+            yield points, packed[a].view(*self.batch, *self.level.packed_shape)[(..., *there)]
+
+    def load(self, r: Tensor, factor: Tensor | None = None) -> None:
+        """Take r (*batch, *shape), times a factor, as the right-hand side."""
+        for points, to in self._views(r, self.r):
+            if factor is None:
+                to.copy_(points)
+            else:
+                torch.mul(points, factor, out=to)
+
+    def store(self, z: Tensor) -> None:
+        """Write x into z (*batch, *shape)."""
+        for points, from_ in self._views(z, self.x):
+            points.copy_(from_)
+
+    def smooth(self) -> None:
+        """x <- G r, and more sweeps where asked for."""
+        for a in self.level.order:
+            if self.earlier[a]:
+                self.x[a].copy_(self.r[a])
+                _add(self.earlier[a])
+                self.x[a].mul_(self.level.inverse[a])
+            else:
+                torch.mul(self.r[a], self.level.inverse[a], out=self.x[a])
+        for _ in range(self.steps - 1):
+            for a in self.level.order:
+                self.change[a].copy_(self.x[a])
+            for a in self.level.order:
+                self._relax(a)
+            for a in self.level.order:
+                torch.sub(self.x[a], self.change[a], out=self.change[a])
+
+    def smooth_backwards(self) -> None:
+        """x <- x + G^T (r - A x), as often."""
+        for _ in range(self.steps):
+            for a in reversed(self.level.order):
+                self._relax(a)
+
+    def _relax(self, a: Index) -> None:
+        """Solve the equations of parity a."""
+        self.x[a].copy_(self.r[a])
+        _add(self.all[a])
+        self.x[a].mul_(self.level.inverse[a])
+
+    def restricted_residual(self) -> Tensor:
+        """P^T (r - A x) (*batch, *coarse shape); `correct` reads the correction from there."""
+        for a in self.level.order:
+            if a not in self.level.last:
+                self.q[a].zero_()
+                _add(self.later[a])
+        _add(self.restrict)
+        return self.coarse
+
+    def correct(self) -> None:
+        """x <- x + P (what stands in the tensor that `restricted_residual` gave)."""
+        self.x[self.level.even].add_(self.q[self.level.even])
+        _add(self.prolong)
+
+
+def _add(products: Sequence[Product]) -> None:
+    for y, t, x in products:
+        y.addcmul_(t, x)
+
+
+def _inverse(stencil: Stencil, labels: Tensor | None) -> Tensor:
+    """A^-1 (*stack, N, N) off the kernel; 0 where A is not positive definite, NaN where A holds it.
+
+    With a kernel it is the inverse of A + h sum_k 1_k 1_k^T / <1_k, 1_k>, which is definite and
+    acts like A on all fields without a part in the kernel.
+    """
+    d = stencil.dimensions
+    dead = (stencil.diagonal == 0).flatten(-d)  # (*stack, N)
+    matrix = stencil.dense()
+    main = matrix.diagonal(dim1=-2, dim2=-1)
+    main.add_(dead)
+    if labels is not None:
+        k = labels.flatten(-d)
+        same = (k[..., :, None] == k[..., None, :]) & ((k >= 0) & ~dead)[..., None]
+        h = main.mean(-1)[..., None, None]
+        matrix = matrix + h * same / same.sum(-1, keepdim=True).clamp(min=1)
+    finite = matrix.isfinite().all(-1).all(-1)[..., None, None]
+    factor, info = torch.linalg.cholesky_ex(torch.where(finite, matrix, 0.0))
+    definite = (info == 0)[..., None, None]
+    unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+    inverse = torch.cholesky_inverse(torch.where(definite, factor, unit))
+    inverse = torch.where(definite & ~(dead[..., None] | dead[..., None, :]), inverse, 0.0)
+    return torch.where(finite, inverse, torch.nan)
