@@ -1,0 +1,190 @@
+r"""Deep conjugate directions: conjugate directions whose predictor M is a trained network f.
+
+    M r = ||r|| f(r / ||r||)
+
+f is one of the two networks of `sciops.layers.direction_network`, and the loop, with its window of
+2 earlier directions and its exact line search, that of `conjugate_directions`.  (The published loop
+leaves out the factor ||r||, which the line search cannot see; with it M is linear where f is.)
+
+    predictor = Predictor(Geometry(dimension=2))     # an nn.Module; `sciops.training.directions`
+    DCDM().solve(A, b, M=predictor)                  # or any other solver that takes any M: FCG()
+    save(folder, predictor); DCDM(predictor=folder).solve(A, b)
+
+f computes in the type of its weights, float32 if nothing else is asked for, the loop in that of A.
+
+Source: A. Kaneda, O. Akar, J. Chen, V. Kala, D. Hyde, J. Teran, A deep conjugate direction method
+for iteratively solving linear systems, ICML 2023, arXiv 2205.10763.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal, final
+
+import torch
+from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from sciops.core.config import Settings, validate
+from sciops.core.errors import ShapeError
+from sciops.core.linear import LinearMap
+from sciops.core.system import Projected, System, field_norm
+from sciops.layers.direction_network import DirectionNetwork, GeometryNetwork
+from sciops.solvers import _trained
+from sciops.solvers._krylov import Iterative, Recurrence, demand_positive
+from sciops.solvers._neighbours import Neighbours
+from sciops.solvers.conjugate_directions import ConjugateDirections
+
+Dimension = Literal[1, 2, 3]
+
+
+class Published(Settings):
+    """The published network, for the matrix that it was trained on."""
+
+    kind: Literal["published"] = "published"
+    dimension: Dimension = 3
+    channels: PositiveInt = 16
+    pairs: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt] = (1, 3, 2)  # 64^3; 128^3: 2, 5, 3
+
+    def build(self) -> DirectionNetwork:
+        """The network at its random start."""
+        return DirectionNetwork(self.dimension, self.channels, self.pairs)
+
+
+class Geometry(Settings):
+    """The network that reads the stencil of each matrix."""
+
+    kind: Literal["geometry"] = "geometry"
+    dimension: Dimension = 2
+    channels: PositiveInt = 16
+    levels: PositiveInt = 4  # grids, each half as fine as the one before
+    linear: bool = True  # whether the direction is linear in the residual
+
+    def build(self) -> GeometryNetwork:
+        """The network at its start, where it is Jacobi."""
+        features = 2 * self.dimension + 3
+        return GeometryNetwork(self.dimension, features, self.channels, self.levels, self.linear)
+
+
+class _Saved(Settings):
+    network: Annotated[Published | Geometry, Field(discriminator="kind")]
+
+
+@final
+class Predictor(nn.Module):
+    """A network as a preconditioner; after training, or before it at random.
+
+    Parameters
+    ----------
+    settings
+        Which network.
+    """
+
+    def __init__(self, settings: Published | Geometry) -> None:
+        super().__init__()
+        self.settings = settings
+        self.network = settings.build()
+
+    def setup(self, A: LinearMap) -> LinearMap:
+        """M of the formula above for this matrix, of A's type; it carries no tags.
+
+        Differentiable by the weights.
+
+        Raises
+        ------
+        ShapeError
+            If A has fields of another dimension, or is on another device.
+        SciopsError
+            If a geometry network is given a matrix that couples more than nearest neighbours.
+        """
+        weight = next(self.parameters())
+        if len(A.shape) != self.settings.dimension:
+            raise ShapeError(
+                f"this predictor is for fields of {self.settings.dimension} dimensions, got {A}"
+            )
+        if weight.device != A.device:
+            raise ShapeError(
+                f"the predictor is on {weight.device}, {A} on {A.device}; move it by .to(A.device)"
+            )
+        if isinstance(self.network, DirectionNetwork):
+            return _Prediction(A, weight.dtype, self.network, 1.0)
+        network = self.network
+        with torch.no_grad():
+            features, inverse = Neighbours.of(A).features(weight.dtype)
+        gates = network.gates(features)  # (S, c, *N_l), once a matrix
+
+        def predict(r: Tensor) -> Tensor:
+            copies = len(r) // len(inverse) if len(inverse) > 1 else 1
+            known = [t.repeat(copies, *[1] * (t.ndim - 1)) for t in (inverse, *gates)]
+            return network.direction(r, known[0], known[1:])
+
+        return _Prediction(A, weight.dtype, predict, math.sqrt(A.size))
+
+
+@final
+class _Prediction(LinearMap):
+    """r -> ||r|| / gain f(gain r / ||r||); gain = sqrt(N) gives a mean square of 1."""
+
+    def __init__(
+        self, A: LinearMap, inside: torch.dtype, f: Callable[[Tensor], Tensor], gain: float
+    ) -> None:
+        super().__init__(A.shape, A.dtype, A.device, batch=A.batch)
+        self._inside, self._f, self._gain = inside, f, gain
+
+    def matvec(self, x: Tensor) -> Tensor:
+        d = len(self.shape)
+        x = x.expand(*torch.broadcast_shapes(x.shape[:-d], self.batch), *self.shape)
+        size = field_norm(x, d) / self._gain
+        size = size.reshape(*size.shape, *[1] * d)
+        unit = x / torch.where(size == 0, 1.0, size)
+        z = self._f(unit.to(self._inside).reshape(-1, 1, *self.shape))
+        return size * z.to(self.dtype).reshape(x.shape)
+
+
+@final
+class DCDM(Iterative):
+    """Conjugate directions with a trained predictor (formulas: top of this file).
+
+    An M given to `solve` goes before `predictor`; without either the directions are the residuals,
+    and the iterates those of plain conjugate gradients.
+
+    Raises
+    ------
+    NotPositiveDefinite
+        By `solve`, if A does not carry the tags `symmetric` and `positive`.
+    DataError, ConfigError
+        By `solve`, if there is no predictor in the folder.
+    """
+
+    window: NonNegativeInt | None = 2  # earlier directions to be conjugate to; null keeps all
+    predictor: Path | None = None  # folder that `save` wrote
+
+    def recurrence(self, system: System) -> Recurrence:
+        demand_positive("A", system.A)
+        if system.M is None and self.predictor is not None:
+            M = load(self.predictor).to(system.A.device).setup(system.A)
+            kernel = system.A.kernel
+            system = replace(system, M=M if kernel is None else Projected(M, kernel))
+        return ConjugateDirections(window=self.window).recurrence(system)
+
+
+def save(folder: str | Path, predictor: Predictor, card: str = "") -> Path:
+    """Write a predictor as a folder: weights, config.yaml and `card` as README.md."""
+    return _trained.save(folder, "dcdm", _Saved(network=predictor.settings), predictor, card)
+
+
+def load(folder: str | Path) -> Predictor:
+    """Read a predictor that `save` wrote, on the CPU and in float32.
+
+    Raises
+    ------
+    DataError, ConfigError
+        If a file is missing or damaged, or the weights do not fit.
+    """
+    tree = _trained.settings_of(folder, "dcdm")
+    predictor = Predictor(validate(_Saved, tree, str(Path(folder) / _trained.CONFIG)).network)
+    _trained.load_weights(folder, predictor)
+    return predictor.eval()
