@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layers.multigrid.classical import cycle, equation, measure, residual_factor
 
 from sciops.core.errors import ConfigError, ShapeError
 from sciops.layers.multigrid import Line, Scheme, VCycle
-from tests.layers.multigrid.classical import cycle, equation, measure, residual_factor
 
 WALLS = {
     "dirichlet": Line("dirichlet", "dirichlet", "cell"),

@@ -9,6 +9,7 @@ from layers.spectral.cases import BASES, LINEAR, NODES, Field, mixer, off, place
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sciops.core.errors import ConfigError, ShapeError
+from sciops.layers import tables as kept_tables
 from sciops.layers.spectral import Basis, Transform
 from sciops.layers.spectral import basis as tables
 
@@ -228,9 +229,9 @@ def test_one_point_is_enough_but_for_nodes_on_both_ends():
 
 @pytest.fixture
 def empty_cache():
-    tables._kept.cache_clear()
+    kept_tables._kept.cache_clear()
     yield
-    tables._kept.cache_clear()
+    kept_tables._kept.cache_clear()
 
 
 def test_no_matrix_is_part_of_the_model(empty_cache):
@@ -241,18 +242,18 @@ def test_no_matrix_is_part_of_the_model(empty_cache):
         made(torch.randn(2, 4, 20, 21))
         assert set(made.state_dict()) == before
         assert len(pickle.dumps(made)) < size + 2000
-    assert tables._kept.cache_info().currsize > 0
+    assert kept_tables._kept.cache_info().currsize > 0
 
 
 def test_matrices_are_made_once_and_not_confused(empty_cache):
     made = mixer("dense", [BASES["fourier"], BASES["cosine"]])
     x = torch.randn(1, 4, 16, 12)
     y = made(x)
-    count = tables._kept.cache_info().misses
+    count = kept_tables._kept.cache_info().misses
     torch.testing.assert_close(made(x), y, rtol=0, atol=0)
-    assert tables._kept.cache_info().misses == count == 4
+    assert kept_tables._kept.cache_info().misses == count == 4
     made.double()(x.double())
-    assert tables._kept.cache_info().misses == 8
+    assert kept_tables._kept.cache_info().misses == 8
 
 
 def test_matrices_made_in_inference_mode_serve_training(empty_cache):
@@ -282,7 +283,7 @@ def test_matrices_made_inside_transforms_serve_afterwards(empty_cache, first):
     made, x = mixer("dense", [BASES["fourier"], BASES["nodes"]]), torch.randn(1, 4, 16, 12)
     expected = {name: transform(made, x) for name, transform in TRANSFORMED.items()}
     y = made(x)
-    tables._kept.cache_clear()
+    kept_tables._kept.cache_clear()
     for name in (first, *TRANSFORMED):
         got = TRANSFORMED[name](made, x)
         torch.testing.assert_close(got, expected[name], rtol=0, atol=0)
@@ -295,7 +296,7 @@ def test_fake_tensors_neither_leave_nor_find_anything(empty_cache, warm):
     x = torch.randn(1, 4, 16, 12)
     y = mixer("dense", bases)(x)
     if not warm:
-        tables._kept.cache_clear()
+        kept_tables._kept.cache_clear()
     with FakeTensorMode():
         assert mixer("dense", bases)(torch.randn(1, 4, 16, 12)).shape == x.shape
     with FakeTensorMode(allow_non_fake_inputs=True):  # a real tensor among fake ones
