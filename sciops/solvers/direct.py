@@ -4,6 +4,9 @@ The work is done in float64 by SuperLU (through scipy), whatever the type of A. 
 tagged symmetric positive definite is factorised in symmetric mode: the fill of A + A^T is what the
 ordering reduces, and pivots stay on the diagonal.
 
+A matrix with a kernel (`sciops.core.kernel`) has one value of each floating component held at zero;
+b has no part in the kernel then, and x gets its mean zero afterwards.
+
 A right-hand side is solved when the backward error is of the order of rounding,
 
     ||b - A x|| <= 100 eps (||A|| ||x|| + ||b||),    ||A||^2 -> ||A||_1 ||A||_inf,
@@ -21,6 +24,7 @@ import numpy as np
 import torch
 
 from sciops.core.errors import ShapeError
+from sciops.core.kernel import Kernel
 from sciops.core.solver import Callback, Outcome, Solver, Status, System
 
 SINGULAR_PIVOT = 16 * float(np.finfo(np.float64).eps)  # of the largest pivot
@@ -43,6 +47,8 @@ class Direct(Solver):
         if A.batch:
             raise ShapeError(f"solver=direct takes one matrix, got {A} with a stack of {A.batch}")
         matrix = A.sparse().astype(np.float64)
+        if A.kernel is not None:
+            matrix = _pinned(matrix, A.kernel)
         count = system.todo.numel()
         nothing = torch.zeros_like(system.todo, dtype=torch.int64)
         solve, status = factorised(matrix, A.symmetric and A.positive)
@@ -54,6 +60,21 @@ class Direct(Solver):
         y = np.ascontiguousarray(solve(columns).T)  # (B, N)
         x = torch.from_numpy(y).to(dtype=A.dtype, device=A.device).reshape(system.b.shape)
         return Outcome(x, _judged(matrix, columns, x.reshape(count, -1)), nothing)
+
+
+def _pinned(matrix: Any, kernel: Kernel) -> Any:
+    """The matrix with a number added to one diagonal entry of each floating component.
+
+    Summed over a component A x = b leaves that number times that value of x, so for a b without a
+    part in the kernel, x is a solution that is zero there.
+    """
+    from scipy.sparse import csc_array, diags_array
+
+    labels, first = np.unique(kernel.labels.cpu().numpy().ravel(), return_index=True)
+    size = np.abs(matrix.diagonal()).max(initial=0.0)
+    pins = np.zeros(matrix.shape[0])
+    pins[first[labels >= 0]] = size if size > 0 else 1.0
+    return csc_array(matrix + diags_array(pins))
 
 
 def factorised(matrix: Any, positive: bool) -> tuple[Any, Status]:

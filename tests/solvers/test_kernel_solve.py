@@ -12,6 +12,7 @@ from sciops.core.solver import Outcome, Solver, Status
 from sciops.core.system import prepared, relative_residual
 from sciops.solvers.cg import CG
 from sciops.solvers.conjugate_directions import ConjugateDirections
+from sciops.solvers.direct import Direct
 from sciops.solvers.fcg import FCG
 from sciops.solvers.jacobi import Jacobi
 
@@ -208,3 +209,16 @@ def test_without_a_declared_kernel_a_consistent_system_still_ends():
     hidden = CallableMap(A.matvec, A.shape, A.dtype, symmetric=True, positive=True)
     solution = CG(rtol=1e-8).solve(hidden, A.kernel.project(noise(*A.shape)))
     assert solution.status in (Status.CONVERGED, Status.STAGNATION) and solution.x.isfinite().all()
+
+
+def test_direct_solves_what_floats():
+    """A box in two parts that do not touch, and a solid cell in one of them."""
+    solid = torch.zeros(9, 12, dtype=torch.bool)
+    solid[:, 5] = solid[3, 8] = True
+    A = neumann(obstacle=solid)
+    b = noise(2, *A.shape)
+    solution, other = Direct().solve(A, b).check(), CG(rtol=1e-12).solve(A, b).check()
+    torch.testing.assert_close(solution.x, other.x, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(solution.incompatible, other.incompatible)
+    assert not solution.x[:, solid].any()
+    assert float(A.kernel.part(solution.x).abs().max()) < 1e-12
