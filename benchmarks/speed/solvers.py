@@ -1,0 +1,257 @@
+"""Linear solvers on diffusion problems: ours against scipy, pyamg, CHOLMOD and a fast transform.
+
+    python benchmarks/speed/solvers.py [--quick] [--threads 1] [--json PATH]
+
+Every solver gets the same matrix and right-hand side and is timed from the matrix on, its setup
+included; the relative residual that is asked for, 1e-6, is recomputed in float64 from the matrix
+for every one of them, and a solver that misses it is not in the table.  They take turns in one
+process; on one thread the clock is the CPU time of the process.  Problems, with permeability a of
+fixed correlation length in two dimensions and cells in all of them:
+
+    lognormal    a = 10^(0.8 g), |g| <= 2.5: contrast 1e4        Dirichlet walls
+    jump         a = 1e4 where g > 0.3, else 1                   Dirichlet walls
+    darcy        a = 12 where g > 0, else 3                      Dirichlet walls
+    obstacles    a = 1, a sphere and two boxes solid, in 3-D     closed but for the upper side
+
+cvxopt (CHOLMOD) is used where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse.linalg as spla
+import torch
+from scipy.fft import dstn, idstn
+from scipy.ndimage import gaussian_filter, zoom
+
+from sciops.core.diffusion import DiffusionMap
+from sciops.solvers.cg import CG
+from sciops.solvers.multigrid import Multigrid
+
+RTOL = 1e-6
+OURS = "cg, M=multigrid"
+CASES = [
+    *(("lognormal", n) for n in (256, 512, 1024)),
+    *(("jump", n) for n in (256, 512)),
+    ("darcy", 512),
+    ("obstacles", 64),
+    ("obstacles", 96),
+]
+Result = tuple[np.ndarray, int, float]  # x, iterations, seconds of the setup
+
+
+def main() -> None:
+    """Build, check, time, print, write."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--quick", action="store_true", help="less than a minute")
+    arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--json", type=Path)
+    given = arguments.parse_args()
+    torch.set_num_threads(given.threads)
+    rows = []
+    for kind, n in CASES[:1] if given.quick else CASES:
+        rows += case(kind, n, 2 if given.quick else 3)
+    if given.json:
+        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+def case(kind: str, n: int, repeats: int) -> list[dict[str, Any]]:
+    """All solvers on one problem, in turn."""
+    A, b = problem(kind, n)
+    solid = A.diagonal() == 0
+    keep = np.flatnonzero(~solid.numpy().ravel())
+    matrix = A.sparse().tocsr()[keep][:, keep]
+    f = b.numpy().ravel()[keep]
+    solvers: dict[str, Callable[[], Result]] = {OURS: lambda: ours(A, b, keep)}
+    if n <= 512:
+        solvers["scipy cg, Jacobi"] = lambda: jacobi(matrix, f)
+    for method in ("smoothed_aggregation", "ruge_stuben"):
+        solvers[f"pyamg {method}, cg"] = lambda method=method: pyamg(matrix, f, method)  # type: ignore[misc]
+    if importlib.util.find_spec("cvxopt") and n <= 512 and len(A.shape) == 2:
+        S = lower(matrix)
+        solvers["CHOLMOD (cvxopt)"] = lambda: cholmod(S, f)
+    if len(A.shape) == 2:
+        scaled = kind != "darcy"  # by the diagonal: better on strong contrast, worse on weak
+        name = "cg, Laplacian by DST" + (", scaled" if scaled else "")
+        solvers[name] = lambda: sine(matrix, f, A.shape, scaled)
+    times: dict[str, list[tuple[float, float, int]]] = {name: [] for name in solvers}
+    for turn in range(repeats + 1):
+        for name, solve in solvers.items():
+            if turn > 1 and times[name][0][0] > 20:  # once is enough for the slow ones
+                continue
+            started = clock()
+            x, iterations, setup = solve()
+            seconds = clock() - started
+            residual = np.linalg.norm(f - matrix @ x) / np.linalg.norm(f)
+            assert residual <= 1.001 * RTOL, f"{name}: residual {residual:.1e}"
+            if turn or seconds > 20:
+                times[name].append((seconds, setup, iterations))
+    return rows_of(f"{kind} {'x'.join(map(str, A.shape))}", times)
+
+
+def rows_of(label: str, times: dict[str, list[tuple[float, float, int]]]) -> list[dict[str, Any]]:
+    """Ours against each peer, printed."""
+    mine = times[OURS]
+    rows = []
+    for name, found in times.items():
+        pairs = list(zip(mine, found, strict=False))
+        ratios = [b[0] / a[0] for a, b in pairs]
+        rows.append(
+            {
+                "case": label,
+                "ours_ms": 1e3 * statistics.median(t for t, _, _ in mine),
+                "peer": name,
+                "peer_ms": 1e3 * statistics.median(t for t, _, _ in found),
+                "ratio": statistics.median(ratios),
+                "ratio_min": min(ratios),
+                "ratio_max": max(ratios),
+                "peer_setup_ms": 1e3 * statistics.median(s for _, s, _ in found),
+                "peer_iterations": found[0][2],
+            }
+        )
+        r = rows[-1]
+        print(
+            f"{label:22s} {name:34s} {r['peer_iterations']:6d} iterations  setup "
+            f"{r['peer_setup_ms']:9.1f}  total {r['peer_ms']:9.1f} ms  x{r['ratio']:6.2f}"
+            f"  ({r['ratio_min']:.2f} - {r['ratio_max']:.2f})",
+            flush=True,
+        )
+    return rows
+
+
+def problem(kind: str, n: int) -> tuple[DiffusionMap, torch.Tensor]:
+    """A and b; b is white noise, in 3-D the divergence of a random velocity in the fluid."""
+    rng = np.random.default_rng(1)
+    if kind == "obstacles":
+        solid = torch.from_numpy(obstacles(n))
+        walls = [("neumann", "neumann"), ("neumann", "neumann"), ("neumann", "dirichlet")]
+        ones = torch.ones(n, n, n, dtype=torch.float64)
+        A = DiffusionMap.from_coefficient(ones, (1.0,) * 3, "cell", walls=walls, obstacle=solid)
+        b = np.zeros((n, n, n))
+        for axis, faces in enumerate(A.conductances):
+            inner = faces.narrow(axis, 1, n - 1).numpy()
+            speed = gaussian_filter(rng.standard_normal(inner.shape), 2.0) * (inner > 0)
+            zero = [(0, 0)] * 3
+            zero[axis] = (1, 1)
+            b += np.diff(np.pad(speed, zero), axis=axis)
+        return A, torch.from_numpy(b)
+    a = torch.from_numpy(coefficient(kind, n))
+    A = DiffusionMap.from_coefficient(a, (1.0, 1.0), "cell")
+    return A, torch.from_numpy(rng.standard_normal((n, n)))
+
+
+def coefficient(kind: str, n: int) -> np.ndarray:
+    """a on n x n cells."""
+    g = gaussian_filter(np.random.default_rng(0).standard_normal((64, 64)), 2.0, mode="wrap")
+    g = zoom(g, n / 64, order=1, mode="grid-wrap", grid_mode=True)
+    g = (g - g.mean()) / g.std()
+    if kind == "lognormal":
+        return 10.0 ** (0.8 * np.clip(g, -2.5, 2.5))
+    return np.where(g > 0.3, 1e4, 1.0) if kind == "jump" else np.where(g > 0, 12.0, 3.0)
+
+
+def obstacles(n: int) -> np.ndarray:
+    """Solid cells of the unit cube."""
+    x, y, z = np.meshgrid(*[(np.arange(n) + 0.5) / n] * 3, indexing="ij")
+    sphere = (x - 0.5) ** 2 + (y - 0.5) ** 2 + (z - 0.35) ** 2 < 0.18**2
+    pillar = (abs(x - 0.25) < 0.08) & (abs(y - 0.7) < 0.08) & (z < 0.6)
+    beam = (abs(x - 0.78) < 0.1) & (abs(y - 0.3) < 0.05) & (abs(z - 0.7) < 0.1)
+    return sphere | pillar | beam
+
+
+def ours(A: DiffusionMap, b: torch.Tensor, keep: np.ndarray) -> Result:
+    """Conjugate gradients with the geometric multigrid cycle; the map made anew, as for a peer."""
+    started = clock()
+    A = DiffusionMap(A.conductances)
+    M = Multigrid().setup(A)
+    setup = clock() - started
+    solution = CG(rtol=RTOL).solve(A, b, M=M).check()
+    return solution.x.numpy().ravel()[keep], int(solution.iterations), setup
+
+
+def jacobi(matrix: Any, f: np.ndarray) -> Result:
+    """scipy's conjugate gradients with the diagonal."""
+    d = 1 / matrix.diagonal()
+    return krylov(matrix, f, lambda r: d * r, 0.0)
+
+
+def pyamg(matrix: Any, f: np.ndarray, method: str) -> Result:
+    """pyamg's defaults as a preconditioner."""
+    import pyamg as peer
+    from scipy.sparse import csr_matrix
+
+    started = clock()
+    levels = getattr(peer, f"{method}_solver")(csr_matrix(matrix))
+    M = levels.aspreconditioner()
+    return krylov(matrix, f, M.matvec, clock() - started)
+
+
+def lower(matrix: Any) -> Any:
+    """The lower triangle in the form of cvxopt."""
+    import cvxopt
+
+    entries = matrix.tocoo()
+    low = entries.row >= entries.col
+    parts = (entries.data[low], entries.row[low], entries.col[low])
+    return cvxopt.spmatrix(*(part.tolist() for part in parts))
+
+
+def cholmod(S: Any, f: np.ndarray) -> Result:
+    """Supernodal Cholesky of a matrix of `lower`."""
+    import cvxopt
+    import cvxopt.cholmod
+
+    started = clock()
+    F = cvxopt.cholmod.symbolic(S)
+    cvxopt.cholmod.numeric(S, F)
+    setup = clock() - started
+    x = cvxopt.matrix(f)
+    cvxopt.cholmod.solve(F, x)
+    return np.array(x).ravel(), 0, setup
+
+
+def sine(matrix: Any, f: np.ndarray, shape: tuple[int, ...], scaled: bool) -> Result:
+    """Conjugate gradients with the Laplacian of constant coefficient 1, by sine transforms."""
+    started = clock()
+    k = [2 - 2 * np.cos(np.pi * np.arange(1, n + 1) / n) for n in shape]
+    eigenvalues = k[0][:, None] + k[1]
+    scale = np.sqrt(matrix.diagonal() / 4) if scaled else 1.0
+    setup = clock() - started
+
+    def apply(r: np.ndarray) -> np.ndarray:
+        v = dstn((r / scale).reshape(shape), type=2, norm="ortho") / eigenvalues
+        return idstn(v, type=2, norm="ortho").ravel() / scale
+
+    return krylov(matrix, f, apply, setup)
+
+
+def krylov(matrix: Any, f: np.ndarray, apply: Callable[..., Any], setup: float) -> Result:
+    """scipy's conjugate gradients."""
+    count = 0
+
+    def one(_: np.ndarray) -> None:
+        nonlocal count
+        count += 1
+
+    M = spla.LinearOperator(matrix.shape, matvec=apply, dtype=np.float64)
+    x, info = spla.cg(matrix, f, rtol=RTOL, atol=0.0, maxiter=30000, M=M, callback=one)
+    assert info == 0
+    return x, count, setup
+
+
+def clock() -> float:
+    """CPU time on one thread, wall time otherwise."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+if __name__ == "__main__":
+    main()
