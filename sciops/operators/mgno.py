@@ -14,10 +14,9 @@ By default the data f are restricted, as published, but the correction is P (u_c
 transfers are fixed.  On rough Darcy flow that learns more in less time than true multigrid
 (restrict: residual) and than the published additive method (benchmarks/results/README.md).
 
-With resolution: training a cycle works on the grid of the training data, to which a field of
-another size is restricted or prolonged by the transfers of multigrid and from which its result
-comes back so, while L, b and gelu act on the field as it is; with resolution: input it works
-on the grid of the field, its stencils in physical units.
+With resolution: training the operator works on the grid of the training data, to which an input of
+another size is restricted or prolonged, and from which the output comes back, by the transfers of
+multigrid; with resolution: input it works on the grid of the input, its stencils in physical units.
 
 The presets are the settings of the published experiments.  What differs: the Navier-Stokes and
 Helmholtz networks hold LayerNorms with weights for every point of one grid, in Navier-Stokes
@@ -124,7 +123,7 @@ class Config(OperatorConfig):
     local: bool = True  # whether there is L
     bias_degree: NonNegativeInt = 2  # of b; 0 is a constant
     head: Literal["map", "cycle"] = "map"
-    resolution: Literal["training", "input"] = "training"  # the grid on which the cycles work
+    resolution: Literal["training", "input"] = "training"  # the grid on which it works
 
     @model_validator(mode="before")
     @classmethod
@@ -150,6 +149,10 @@ class MgNO(Operator):
         super().__init__(config, schema)
         grid = grid_of(schema, "mgno")
         self.lines = tuple(_line(config, schema, axis) for axis in grid.axes)
+        self.free_lines = tuple(  # of the inputs, on which the walls of the targets ask nothing
+            line if line.periodic else Line("neumann", "neumann", line.centring)
+            for line in self.lines
+        )
         self.spans = [None if a.periodic else (a.lower, a.upper) for a in grid.axes]
         self.works_on_input = config.resolution == "input"
         n_params = len(schema.params)
@@ -174,29 +177,31 @@ class MgNO(Operator):
 
     def evaluate(self, a: Tensor, params: Tensor, at: At) -> Tensor:
         """(B, C, *N), (B, P) -> (B, C', *shape of `at`)."""
+        sizes = a.shape[2:]
+        tracing = torch.compiler.is_compiling()  # then the graph has to hold for every size
+        carried = not self.works_on_input and (tracing or sizes != self.input_shape)
+        if carried:
+            a = resample(a, self.free_lines, self.input_shape)
+        y = self._field(a, params)
+        if carried:  # in a scale in which a prescribed value of 0 is 0
+            zero = (self.target_mean / self.target_scale).reshape(-1, *[1] * len(sizes))
+            y = resample(y + zero, self.lines, sizes) - zero
+        return self.sample_input(y, at)
+
+    def _field(self, a: Tensor, params: Tensor) -> Tensor:
+        """(B, C, *N), (B, P) -> (B, C', *N)."""
         p = F.gelu(self.embed(params)) if self.embed is not None else None  # (B, E)
         x = [
             None if span is None else (c - span[0]) * (2 / (span[1] - span[0])) - 1
             for c, span in zip(self.input_coordinates(a), self.spans, strict=True)
         ]
+        ratio = self._ratio(a.shape[2:]) if self.works_on_input else 1.0
         v = channels_last(a)
         for layer in self.layers:
-            v = layer(v, self._worked(layer.cycle, v), x, p)
+            v = layer(v, layer.cycle(v, ratio), x, p)
         if isinstance(self.head, VCycle):
-            y = self._worked(self.head, v)
-        else:
-            y = self.head(v.movedim(1, -1)).movedim(-1, 1)
-        return self.sample_input(y, at)
-
-    def _worked(self, cycle: VCycle, v: Tensor) -> Tensor:
-        """W v, on the training grid or on that of v."""
-        if self.works_on_input:
-            return cycle(v, self._ratio(v.shape[2:]))
-        tracing = torch.compiler.is_compiling()  # then the graph has to hold for every size
-        if not tracing and v.shape[2:] == self.input_shape:
-            return cycle(v)
-        u = cycle(resample(v, self.lines, self.input_shape))
-        return resample(u, self.lines, v.shape[2:])
+            return self.head(v, ratio)
+        return self.head(v.movedim(1, -1)).movedim(-1, 1)
 
     def _ratio(self, sizes: Sequence[int]) -> float:
         """The spacing of a grid over that of the training grid, the geometric mean of the axes."""
