@@ -3,7 +3,7 @@ r"""Squared H1 norms of fields on a grid, as a sum over the axes d:
     ||q||^2 = <q^2> + sum_d <(d_d q)^2> ,
 
 <.> a weighted mean over the grid, so integrals divided by the volume, which cancels in a ratio of
-norms.  Each axis says what its mean and its slope are (a `Line`):
+norms.  Each axis says what its mean and its slope are (a `AxisNorm`):
 
     modes        <(d q)^2> = sum_k a_k s_k^2 |c_k|^2,   c_k = 1/n sum_j q_j exp(-2 pi i j k / n),
                  k = 0 .. n/2; a_k = 2, but 1 for k = 0 and k = n/2
@@ -32,7 +32,7 @@ CUTOFF = 20  # first wavenumber that the truncated norm leaves out
 
 
 @dataclass(frozen=True)
-class Line:
+class AxisNorm:
     """One axis of a norm.
 
     Attributes
@@ -59,8 +59,8 @@ class Line:
         return q.diff(dim=d).square()
 
 
-def squared_norm(q: Tensor, lines: Sequence[Line]) -> Tensor:
-    """||q||^2 of real fields (.., *N) -> (..), one `Line` for each axis, in the dtype of q.
+def squared_norm(q: Tensor, lines: Sequence[AxisNorm]) -> Tensor:
+    """||q||^2 of real fields (.., *N) -> (..), one `AxisNorm` for each axis, in the dtype of q.
 
     Every step is differentiable, and none is a matrix product, so autocast leaves it in full
     precision.
@@ -80,7 +80,7 @@ def _weighted(squares: Tensor, factors: Sequence[NDArray[np.float64]]) -> Tensor
     return squares
 
 
-def continuous(domain: Domain) -> list[Line]:
+def continuous(domain: Domain) -> list[AxisNorm]:
     r"""The H1 norm of the field, int q^2 + |grad q|^2 divided by the volume.
 
     Periodic axes with equidistant points: Fourier modes, s_k = 2 pi k / L; exact for what the grid
@@ -100,7 +100,7 @@ def continuous(domain: Domain) -> list[Line]:
     return [_line(axis) for axis in _grid(domain).axes]
 
 
-def truncated(domain: Domain) -> list[Line]:
+def truncated(domain: Domain) -> list[AxisNorm]:
     """The norm of MgNO: modes along every axis, s_k = k where k < 20 and 0 from there on.
 
     Raises
@@ -122,10 +122,10 @@ def truncated(domain: Domain) -> list[Line]:
     return lines
 
 
-def _line(axis: Axis) -> Line:
+def _line(axis: Axis) -> AxisNorm:
     x, n = axis.coordinates, axis.size
     if n == 1:
-        return Line(np.ones(1), np.zeros(0), "differences")
+        return AxisNorm(np.ones(1), np.zeros(0), "differences")
     weights = axis.widths / axis.widths.sum()
     gaps, wrap = np.diff(x), x[0] + axis.length - x[-1]
     slack = SPACING_TOLERANCE * axis.length / n
@@ -133,21 +133,21 @@ def _line(axis: Axis) -> Line:
         gaps = np.append(gaps, wrap)
         if np.ptp(gaps) <= slack:
             return _modes(n, 2 * np.pi / axis.length * np.arange(n // 2 + 1))
-        return Line(weights, 1.0 / (gaps * axis.length), "ring")
+        return AxisNorm(weights, 1.0 / (gaps * axis.length), "ring")
     reach = gaps.copy()
     if not axis.periodic:
         reach[0] += max(x[0] - axis.lower, 0.0)
         reach[-1] += max(axis.upper - x[-1], 0.0)
-    return Line(weights, reach / reach.sum() / gaps**2, "differences")
+    return AxisNorm(weights, reach / reach.sum() / gaps**2, "differences")
 
 
-def _modes(n: int, s: NDArray[np.generic]) -> Line:
+def _modes(n: int, s: NDArray[np.generic]) -> AxisNorm:
     """Equal weights, and the factors a_k s_k^2 of modes k = 0 .. n/2."""
     count = np.full(len(s), 2.0)
     count[0] = 1.0
     if n % 2 == 0:
         count[-1] = 1.0
-    return Line(np.full(n, 1.0 / n), count * s**2, "modes")
+    return AxisNorm(np.full(n, 1.0 / n), count * s**2, "modes")
 
 
 def _grid(domain: Domain) -> Grid:

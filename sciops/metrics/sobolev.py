@@ -26,7 +26,7 @@ from sciops.core.errors import SchemaError
 from sciops.core.schema import Schema
 from sciops.metrics import metric
 from sciops.metrics._pooling import check, checked_mask
-from sciops.metrics._sobolev import Line, continuous, squared_norm, truncated
+from sciops.metrics._sobolev import AxisNorm, continuous, squared_norm, truncated
 
 
 @metric(perfect=0.0, units="1")
@@ -98,7 +98,7 @@ def relative_h1_spectral(
 
 
 def _relative(
-    pred: Tensor, truth: Tensor, schema: Schema, mask: Tensor | None, lines: Sequence[Line]
+    pred: Tensor, truth: Tensor, schema: Schema, mask: Tensor | None, lines: Sequence[AxisNorm]
 ) -> Tensor:
     """(B, V) ||p - y|| / ||y||, with 0 / 0 = 0."""
     check(pred, truth, schema)

@@ -20,8 +20,9 @@ from sciops.core.config import Settings, plug_in_field, read_yaml, to_yaml, vali
 from sciops.core.errors import ConfigError, DataError
 from sciops.core.operator import Operator, rollout
 from sciops.core.schema import Schema
-from sciops.data.files import replacing, write_text
+from sciops.data.files import write_text
 from sciops.data.layout import Layout
+from sciops.data.weights import read_weights, write_weights
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,17 +50,12 @@ def save(
     weights
         Gathered tensors to store instead of those of `operator` (sharded training).
     """
-    from safetensors.torch import save_file
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    state = {**operator.state_dict(), **(weights or {})}
-    state = {k: t.detach().to("cpu", copy=True).contiguous() for k, t in state.items()}
     write_text(folder / "config.yaml", to_yaml(_Saved(operator=operator.config)))
     write_text(folder / "schema.json", json.dumps(operator.schema.to_json(), indent=1))
     write_text(folder / "README.md", card or f"# {operator.config.kind}\n\nA sciops operator.\n")
-    with replacing(folder / "model.safetensors") as temporary:
-        save_file(state, temporary)
+    write_weights(folder / "model.safetensors", {**operator.state_dict(), **(weights or {})})
     return folder
 
 
@@ -81,9 +77,6 @@ def load(folder: str | Path, device: str = "cpu", allow_code: bool = False) -> T
     DataError, ConfigError, SchemaError
         If a file is missing or damaged, or the weights do not fit.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     folder = Path(folder)
     if not (folder / FILES[0]).is_file() and (folder / "model" / FILES[0]).is_file():
         folder = folder / "model"
@@ -102,14 +95,10 @@ def load(folder: str | Path, device: str = "cpu", allow_code: bool = False) -> T
     config = validate(_Saved, tree, str(folder / "config.yaml")).operator
     try:
         schema = Schema.from_json(json.loads((folder / "schema.json").read_text(encoding="utf-8")))
-        weights = load_file(folder / "model.safetensors")
-    except (ValueError, SafetensorError) as error:
+    except ValueError as error:
         raise DataError(folder, f"damaged model: {error}") from None
     operator = config.build(schema)
-    try:
-        operator.load_state_dict(weights)
-    except RuntimeError as error:
-        raise DataError(folder, f"the weights do not fit the settings: {error}") from None
+    read_weights(folder / "model.safetensors", operator)
     return Trained(operator.to(device).eval())
 
 

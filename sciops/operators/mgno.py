@@ -10,9 +10,9 @@ projection: the first cycle takes the channels of the data, and the head H, a ma
 one more cycle, gives those of the target.  Walls and points of each axis come from the data:
 Dirichlet where the targets are prescribed, periodic where they wrap, Neumann elsewhere.
 
-By default the data f are restricted, as published, but the correction is P (u_c - Pi u) and the
-transfers are fixed.  On rough Darcy flow that learns more in less time than true multigrid
-(restrict: residual) and than the published additive method (benchmarks/results/README.md).
+By default the data f are restricted, as published, but the correction is P (u_c - Pi u), transfers
+are fixed and a level has one smoothing step.  The suite `mgno_settings` compares that with true
+multigrid (restrict: residual), with the published additive method, and with each setting.
 
 With resolution: training the operator works on the grid of the training data, to which an input of
 another size is restricted or prolonged, and from which the output comes back, by the transfers of

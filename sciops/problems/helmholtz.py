@@ -24,18 +24,17 @@ k / 2 pi wavelengths that adds up: the error grows like k^3 h^2.  Measured with 
 relative L2 distance of one sample from the limit h -> 0 (extrapolated):
 
     nodes       101    201    401    801
-    neumann     2.7    1.9    0.17   0.043
+    neumann     2.5    0.87   0.13   0.032
     impedance   0.30   0.073  0.018  0.0045
 
 So at 101 nodes, 12.6 a wavelength, a sample solves its discrete equation to rounding, but in the
 closed box, where the error moves the resonances past k, u has little to do with the differential
 equation.  Bilinear elements on the same nodes, as in the published data, make the waves too long by
-as much; done anew for this sample they are at 0.68.  For u itself, generate on 401 nodes or more
-and keep every fourth (`sciops data subsample --stride 4`).
+as much.  For u itself, generate on 401 nodes or more and keep every fourth (`sciops data subsample
+--stride 4`).
 
 **Resonance.**  A closed box answers without bound where omega^2 is an eigenvalue of -c^2 Laplace.
-max |k u|, a slope (|u| where k < 1), is 1 for a wave of the wall's slope; it was 5 .. 15 in 150
-samples of the defaults.  A medium where it passes 1000 is drawn anew, so that samples are those of
+max |k u|, a slope (|u| where k < 1), is 1 for a wave of the wall's slope.  A medium where it passes 1000 is drawn anew, so that samples are those of
 the law given that bound.
 
 The known case is c = 1 + cos(pi x) cos(pi y) / 4, omega = 5.5 and u = exp(i (3 x + 2 y)), its real

@@ -45,7 +45,7 @@ ROUNDING = 1e-12  # of d: below this, s is what rounding left of zero
 
 
 @dataclass(frozen=True)
-class Stencil:
+class Entries:
     """A symmetric operator on a grid as fields of its entries, in float64.
 
     Parameters
@@ -64,7 +64,7 @@ class Stencil:
     dimensions: int
 
     @classmethod
-    def of(cls, A: LinearMap) -> Stencil:
+    def of(cls, A: LinearMap) -> Entries:
         """The entries of A.
 
         Raises
@@ -82,7 +82,7 @@ class Stencil:
         return cls._of_diffusion(A) if isinstance(A, DiffusionMap) else cls._of_entries(A)
 
     @classmethod
-    def _of_diffusion(cls, A: DiffusionMap) -> Stencil:
+    def _of_diffusion(cls, A: DiffusionMap) -> Entries:
         d = len(A.shape)
         couplings = {}
         for axis, faces in enumerate(A.conductances):
@@ -92,7 +92,7 @@ class Stencil:
         return cls(A.diagonal().detach().double(), couplings, d)
 
     @classmethod
-    def _of_entries(cls, A: LinearMap) -> Stencil:
+    def _of_entries(cls, A: LinearMap) -> Entries:
         try:
             matrix = A.sparse().tocoo()
         except SciopsError as error:
@@ -123,15 +123,15 @@ class Stencil:
         """Points along each axis."""
         return tuple(self.diagonal.shape[-self.dimensions :])
 
-    def divided(self, scale: float) -> Stencil:
+    def divided(self, scale: float) -> Entries:
         """A / scale."""
         couplings = {o: t / scale for o, t in self.couplings.items()}
-        return Stencil(self.diagonal / scale, couplings, self.dimensions)
+        return Entries(self.diagonal / scale, couplings, self.dimensions)
 
-    def without(self, points: Tensor) -> Stencil:
+    def without(self, points: Tensor) -> Entries:
         """The same with points (*stack, *shape) that are not solved for; nothing couples them."""
         diagonal = torch.where(points, 0.0, self.diagonal)
-        return Stencil(diagonal, self.couplings, self.dimensions)
+        return Entries(diagonal, self.couplings, self.dimensions)
 
     def dense(self) -> Tensor:
         """A (*stack, N, N), the last axis fastest."""
@@ -157,7 +157,7 @@ class Parities:
         (*stack, *shape) int64 labels of its kernel, where it has one: P keeps components apart.
     """
 
-    def __init__(self, stencil: Stencil, labels: Tensor | None = None) -> None:
+    def __init__(self, stencil: Entries, labels: Tensor | None = None) -> None:
         self.dimensions = d = stencil.dimensions
         self.shape = stencil.shape
         self.packed_shape = tuple((n + 1) // 2 for n in self.shape)
@@ -240,7 +240,7 @@ class Parities:
         b, shift = self.neighbour(a, o)
         return torch.where(self.labels[a] == shifted(self.labels[b], shift), t, 0.0)
 
-    def galerkin(self) -> Stencil:
+    def galerkin(self) -> Entries:
         """P^T A P on the grid of the even points."""
         d = self.dimensions
         coarse = {
@@ -257,7 +257,7 @@ class Parities:
                         coarse[o][..., to].addcmul_(w[..., from_], column[..., from_])
         fields = {o: v.reshape(*v.shape[:-1], *self.packed_shape) for o, v in coarse.items()}
         diagonal = fields.pop((0,) * d)
-        return Stencil(diagonal, {o: -v for o, v in fields.items()}, d)
+        return Entries(diagonal, {o: -v for o, v in fields.items()}, d)
 
     def _operator_times_prolongation(self, a: Index) -> dict[Index, Tensor]:
         """A P: point j of parity a and even point j + q -> entry (*stack, M)."""

@@ -15,7 +15,8 @@ from torch import nn
 
 from sciops.core.config import Settings, read_yaml
 from sciops.core.errors import ConfigError, DataError
-from sciops.data.files import replacing, write_text
+from sciops.data.files import write_text
+from sciops.data.weights import write_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
@@ -35,16 +36,13 @@ def save(folder: str | Path, kind: str, settings: Settings, module: nn.Module, c
         Text of README.md.
     """
     import yaml
-    from safetensors.torch import save_file
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {k: t.detach().cpu().clone().contiguous() for k, t in module.state_dict().items()}
     tree = {"preconditioner": {"kind": kind, **settings.model_dump(mode="json")}}
     write_text(folder / CONFIG, yaml.safe_dump(tree, sort_keys=False))
     write_text(folder / "README.md", card or f"# {kind}\n\nA sciops preconditioner.\n")
-    with replacing(folder / WEIGHTS) as temporary:
-        save_file(weights, temporary)
+    write_weights(folder / WEIGHTS, module.state_dict())
     return folder
 
 
@@ -65,22 +63,3 @@ def settings_of(folder: str | Path, kind: str) -> dict[str, Any]:
         found = tree.get("kind") if isinstance(tree, dict) else tree
         raise ConfigError(f"{folder / CONFIG}: expected a preconditioner {kind!r}, got {found!r}")
     return {k: v for k, v in tree.items() if k != "kind"}
-
-
-def load_weights(folder: str | Path, module: nn.Module) -> None:
-    """Put the weights of a folder into `module`.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged or belongs to other settings.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        module.load_state_dict(load_file(Path(folder) / WEIGHTS))
-    except (ValueError, SafetensorError) as error:
-        raise DataError(folder, f"damaged weights: {error}") from None
-    except RuntimeError as error:
-        raise DataError(folder, f"the weights do not fit the settings: {error}") from None

@@ -25,19 +25,19 @@ from torch import Tensor
 
 from sciops.core.kernel import Kernel
 from sciops.core.linear import LinearMap
-from sciops.solvers._black_box import Index, Parities, Stencil, ends
+from sciops.solvers._black_box import Entries, Index, Parities, ends
 
 Product = tuple[Tensor, Tensor, Tensor]  # views (y, t, x) of y <- y + t x
 
 
 @final
-class VCycle(LinearMap):
+class MultigridCycle(LinearMap):
     """z = B r; gradients do not pass through it.
 
     Parameters
     ----------
     A
-        What `Stencil.of` takes.
+        What `Entries.of` takes.
     smoothing_steps
         Sweeps before and after the coarse grid each.
     coarsest
@@ -50,23 +50,23 @@ class VCycle(LinearMap):
         self, A: LinearMap, smoothing_steps: int, coarsest: int, dtype: torch.dtype
     ) -> None:
         super().__init__(A.shape, A.dtype, A.device, True, True, A.batch)
-        stencil = Stencil.of(A)
-        size = float(stencil.diagonal.max())
+        entries = Entries.of(A)
+        size = float(entries.diagonal.max())
         self._scale = 2.0 ** math.frexp(size)[1] if 0 < size < math.inf else 1.0
-        stencil = stencil.divided(self._scale)
+        entries = entries.divided(self._scale)
         self._kernel = A.kernel
         labels = None if A.kernel is None else A.kernel.labels
         self._steps = smoothing_steps
         self._levels: list[_Level] = []
-        while math.prod(stencil.shape) > coarsest:
-            fine = Parities(stencil, labels)
+        while math.prod(entries.shape) > coarsest:
+            fine = Parities(entries, labels)
             self._levels.append(_Level(fine, dtype))
-            stencil = fine.galerkin()
+            entries = fine.galerkin()
             if labels is not None:
                 even = (slice(None, None, 2),) * len(A.shape)
                 labels = labels[(..., *even)].contiguous()
-                stencil = stencil.without(Kernel(labels, len(A.shape)).lone)
-        self._inverse = _inverse(stencil, labels).to(dtype)
+                entries = entries.without(Kernel(labels, len(A.shape)).lone)
+        self._inverse = _inverse(entries, labels).to(dtype)
         self._free: dict[Any, list[list[_Work]]] = {}  # memory of earlier calls, by kind of call
 
     @property
@@ -258,15 +258,15 @@ def _add(products: Sequence[Product]) -> None:
         y.addcmul_(t, x)
 
 
-def _inverse(stencil: Stencil, labels: Tensor | None) -> Tensor:
+def _inverse(entries: Entries, labels: Tensor | None) -> Tensor:
     """A^-1 (*stack, N, N) off the kernel; 0 where A is not positive definite, NaN where A holds it.
 
     With a kernel it is the inverse of A + h sum_k 1_k 1_k^T / <1_k, 1_k>, which is definite and
     acts like A on all fields without a part in the kernel.
     """
-    d = stencil.dimensions
-    dead = (stencil.diagonal == 0).flatten(-d)  # (*stack, N)
-    matrix = stencil.dense()
+    d = entries.dimensions
+    dead = (entries.diagonal == 0).flatten(-d)  # (*stack, N)
+    matrix = entries.dense()
     main = matrix.diagonal(dim1=-2, dim2=-1)
     main.add_(dead)
     if labels is not None:

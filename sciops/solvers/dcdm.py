@@ -32,6 +32,7 @@ from sciops.core.config import Settings, validate
 from sciops.core.errors import ShapeError
 from sciops.core.linear import LinearMap
 from sciops.core.system import Projected, System, field_norm
+from sciops.data.weights import read_weights
 from sciops.layers.direction_network import DirectionNetwork, GeometryNetwork
 from sciops.solvers import _trained
 from sciops.solvers._krylov import Iterative, Recurrence, demand_positive
@@ -186,5 +187,5 @@ def load(folder: str | Path) -> Predictor:
     """
     tree = _trained.settings_of(folder, "dcdm")
     predictor = Predictor(validate(_Saved, tree, str(Path(folder) / _trained.CONFIG)).network)
-    _trained.load_weights(folder, predictor)
+    read_weights(Path(folder) / _trained.WEIGHTS, predictor)
     return predictor.eval()

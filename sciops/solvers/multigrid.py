@@ -10,13 +10,12 @@ Neumann, and the numbers of points need not be even; in one, two or three dimens
 
 `CG().solve(A, b, M=Multigrid())` is what to use; by itself it takes half as many iterations again
 or more.  The cycle runs in float32 inside the iteration in A's type, at no cost in iterations.
-Measured with conjugate gradients to 1e-6: 6 iterations on smooth coefficients of contrast 1e4
-(64^2 to 1024^2), 8 or 9 on jumps of 1e4 (256^2 to 1024^2) and among obstacles (64^3, 96^3).
+Iterations and times stand in benchmarks/results/README.md: 6 iterations of conjugate gradients to
+1e-6 on smooth coefficients of contrast 1e4, 8 to 10 on jumps of 1e4 and among obstacles.
 
-What it is not made for: couplings that are stronger along one axis than along the others all
-through the grid, where smoothing by points is slow (48 iterations at a ratio of 100), and media
-without a scale above that of the cells, which no coarse grid sees (27 iterations on 256^2 cells of
-independent values with contrast 1e4, 214 where 30 % of the cells are solid at random).
+What it is not made for, in the same table: couplings that are stronger along one axis than along
+the others all through the grid, where smoothing by points is slow, and media without a scale above
+that of the cells, which no coarse grid sees.
 
 Source: J. E. Dendy, Black box multigrid, J. Comput. Phys. 48 (1982) 366-386; U. Trottenberg, C. W.
 Oosterlee, A. Schueller, Multigrid, Academic Press (2001).
@@ -33,7 +32,7 @@ from sciops.core.linear import LinearMap
 from sciops.core.system import System
 from sciops.solvers._krylov import Iterative, Recurrence
 from sciops.solvers._stationary import Stationary
-from sciops.solvers._v_cycle import VCycle
+from sciops.solvers._v_cycle import MultigridCycle
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -57,7 +56,7 @@ class Multigrid(Iterative):
 
     def setup(self, A: LinearMap) -> LinearMap:
         """B, of A's type; it carries the tags `symmetric` and `positive`."""
-        return VCycle(A, self.smoothing_steps, self.coarsest, DTYPES[self.dtype])
+        return MultigridCycle(A, self.smoothing_steps, self.coarsest, DTYPES[self.dtype])
 
     def recurrence(self, system: System) -> Recurrence:
         return Stationary("multigrid", system, self.setup(system.A))

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from sciops.core.errors import NotFound, SchemaError, did_you_mean
 from sciops.core.operator import Operator, Sample, rollout
 from sciops.core.schema import Domain
-from sciops.metrics._sobolev import Line, continuous, squared_norm, truncated
+from sciops.metrics._sobolev import AxisNorm, continuous, squared_norm, truncated
 
 Objective = Callable[[nn.Module, Sample, torch.Generator], tuple[Tensor, dict[str, float]]]
 
@@ -89,7 +89,7 @@ def inner(model: nn.Module) -> Operator:
 
 
 def _relative_sobolev(
-    model: nn.Module, batch: Sample, norm: Callable[[Domain], list[Line]]
+    model: nn.Module, batch: Sample, norm: Callable[[Domain], list[AxisNorm]]
 ) -> Tensor:
     """Mean over frames and samples of ||p - y|| / ||y||, the squares summed over the channels."""
     if not batch["mask"].all():

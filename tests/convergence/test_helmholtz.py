@@ -232,3 +232,21 @@ def test_a_resonant_medium_is_drawn_anew(monkeypatch):
 def test_settings_out_of_range_are_refused(settings, words):
     with pytest.raises(ConfigError, match=words):
         validate(Helmholtz, settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("boundary", "table"),
+    [("neumann", (2.5, 0.87, 0.13, 0.032)), ("impedance", (0.30, 0.073, 0.018, 0.0045))],
+)
+def test_the_pollution_of_the_defaults_is_that_of_the_docstring(boundary, table):
+    """Relative L2 distance at the 101 x 101 nodes from the limit, extrapolated from 401, 801."""
+    fields = []
+    for n in (101, 201, 401, 801):
+        found = Helmholtz(resolution=n, boundary=boundary).sample(np.random.default_rng(0))
+        u = np.stack([v for name, v in sorted(found.items()) if name.startswith("solution")])
+        step = (n - 1) // 100
+        fields.append(u[:, ::step, ::step])
+    limit = fields[3] + (fields[3] - fields[2]) / 3
+    distances = [np.linalg.norm(u - limit) / np.linalg.norm(limit) for u in fields]
+    np.testing.assert_allclose(distances, table, rtol=0.1)

@@ -16,7 +16,7 @@ from sciops.core.diffusion import DiffusionMap
 from sciops.core.errors import NotPositiveDefinite, SciopsError
 from sciops.core.linear import CallableMap, DenseMap, SparseMap
 from sciops.core.solver import Status
-from sciops.solvers._black_box import Parities, Stencil
+from sciops.solvers._black_box import Entries, Parities
 from sciops.solvers._v_cycle import _Level, _Work
 from sciops.solvers.cg import CG
 from sciops.solvers.multigrid import Multigrid
@@ -102,7 +102,7 @@ def test_coarse_operators_are_galerkin(shape):
     A = diffusion(
         "rough", shape, walls=[("neumann", "dirichlet")] * len(shape), obstacle=ball(shape)
     )
-    stencil, labels = Stencil.of(A), A.kernel.labels
+    stencil, labels = Entries.of(A), A.kernel.labels
     torch.testing.assert_close(stencil.dense(), torch.from_numpy(A.sparse().toarray()))
     for _ in range(2):
         parts = Parities(stencil, labels)
@@ -115,7 +115,7 @@ def test_coarse_operators_are_galerkin(shape):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_prolongation_reproduces_constants_where_no_wall_acts(shape):
-    stencil = Stencil.of(diffusion("jump", shape, walls="neumann"))
+    stencil = Entries.of(diffusion("jump", shape, walls="neumann"))
     for _ in range(2):
         parts = Parities(stencil)
         ones = prolongation(parts).sum(1)
@@ -127,7 +127,7 @@ def test_prolongation_reproduces_constants_where_no_wall_acts(shape):
 def test_prolongation_keeps_components_apart(shape):
     solid = torch.from_numpy(np.random.default_rng(0).random(shape) < 0.4)
     A = diffusion("rough", shape, walls="neumann", obstacle=solid)
-    stencil, labels = Stencil.of(A), A.kernel.labels
+    stencil, labels = Entries.of(A), A.kernel.labels
     for _ in range(3):
         parts = Parities(stencil, labels)
         even = labels[(..., *(slice(None, None, 2) for _ in shape))]
@@ -138,7 +138,7 @@ def test_prolongation_keeps_components_apart(shape):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_restriction_is_the_transpose_of_prolongation(shape):
-    parts = Parities(Stencil.of(diffusion("rough", shape)))
+    parts = Parities(Entries.of(diffusion("rough", shape)))
     level = _Level(parts, torch.float64)
     work = _Work(level, (), 1)
     for a in level.order:
@@ -262,7 +262,7 @@ def test_takes_matrices_on_a_grid():
     same = SparseMap.from_scipy(A.sparse(), A.shape, True, True)
     B, C = (Multigrid(**EXACT).setup(one) for one in (A, same))
     torch.testing.assert_close(B @ noise(A), C @ noise(A))
-    nine = Parities(Stencil.of(A)).galerkin().dense()  # couples diagonal neighbours too
+    nine = Parities(Entries.of(A)).galerkin().dense()  # couples diagonal neighbours too
     coarse = DenseMap(nine, (10, 7), True, True)
     B = matrix(Multigrid(**EXACT).setup(coarse))
     torch.testing.assert_close(B, B.T, rtol=0, atol=1e-12 * float(B.abs().max()))

@@ -8,8 +8,7 @@ weights (1/2, 1/2) or (1/4, 1/2, 1/4) along an axis, and P (1/4, 3/4) or (1/2, 1
 and bilinear interpolation.  Other sizes have matrices along each axis, so that a grid of any size
 has a coarser one.
 
-Fields are kept channels-last in memory, in which pooling, interpolation and convolution of a
-CPU are two to five times as fast.
+Fields are kept channels-last in memory, where a gather along an axis moves whole rows.
 """
 
 from __future__ import annotations

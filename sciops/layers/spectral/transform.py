@@ -5,8 +5,9 @@ r"""Analysis and synthesis of a field on the kept modes, by whichever way is the
 
 `auto` takes matrix products, but on periodic axes whose lengths have no factors but 2, 3, 5 and
 which all keep 48 modes or more, the pruned FFT.  Measured on one thread
-(benchmarks/results/README.md): below 32 modes products are 1.0 to 1.9 times as fast, from 64 on the
-FFT is 1.0 to 3 times, forward as with the backward pass; other lengths favour products by far.
+(benchmarks/results/README.md): with 16 modes products are 1.2 to 2.1 times as fast, with 32 0.9 to
+1.5 times, with 48 about as fast, and from 64 on the FFT is 0.7 to 3.2 times as fast; other lengths
+favour products by far.
 """
 
 from __future__ import annotations

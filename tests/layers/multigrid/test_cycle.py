@@ -67,6 +67,14 @@ def test_grids_that_are_not_nested_are_no_worse(wall, n):
         assert residual_factor(line, 2, n, 2) < 0.20
 
 
+def test_a_neumann_wall_one_spacing_away_is_kept_to_first_order_only():
+    """The exception of docs/guides/multigrid.md."""
+    line = Line("neumann", "neumann", "interior")
+    factors = [residual_factor(line, 2, n, 1) for n in (31, 32, 63, 64)]
+    assert 0.45 < min(factors)
+    assert max(factors) < 0.85
+
+
 @pytest.mark.parametrize("wall", WALLS)
 def test_it_is_multigrid_in_one_dimension(wall):
     for n in (31, 32, 101, 256):
