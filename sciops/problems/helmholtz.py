@@ -34,8 +34,8 @@ as much.  For u itself, generate on 401 nodes or more and keep every fourth (`sc
 --stride 4`).
 
 **Resonance.**  A closed box answers without bound where omega^2 is an eigenvalue of -c^2 Laplace.
-max |k u|, a slope (|u| where k < 1), is 1 for a wave of the wall's slope.  A medium where it passes 1000 is drawn anew, so that samples are those of
-the law given that bound.
+max |k u|, a slope (|u| where k < 1), is 1 for a wave of the wall's slope.  A medium where it passes
+1000 is drawn anew, so that samples are those of the law given that bound.
 
 The known case is c = 1 + cos(pi x) cos(pi y) / 4, omega = 5.5 and u = exp(i (3 x + 2 y)), its real
 part under Neumann conditions.
