@@ -133,6 +133,17 @@ class Entries:
         diagonal = torch.where(points, 0.0, self.diagonal)
         return Entries(diagonal, self.couplings, self.dimensions)
 
+    def rows(self) -> Tensor:
+        """sum_o t(p, o) (*stack, *shape), over both signs of o."""
+        total = torch.zeros_like(self.diagonal).flatten(-self.dimensions)
+        size, strides = total.shape[-1], _strides(self.shape)
+        for o, t in self.couplings.items():
+            i, j = ends(size, _flat(o, strides))
+            values = t.flatten(-self.dimensions)[..., i]
+            total[..., i] += values
+            total[..., j] += values
+        return total.reshape(self.diagonal.shape)
+
     def dense(self) -> Tensor:
         """A (*stack, N, N), the last axis fastest."""
         matrix = torch.diag_embed(self.diagonal.flatten(-self.dimensions))
@@ -155,9 +166,13 @@ class Parities:
         The operator on the grid.
     labels
         (*stack, *shape) int64 labels of its kernel, where it has one: P keeps components apart.
+
+    `tilt`, empty at first, may be given factors (*stack, M) > 0 by parity S and offset o, with
+    which T_o is multiplied in P.
     """
 
     def __init__(self, stencil: Entries, labels: Tensor | None = None) -> None:
+        self.tilt: Mapping[tuple[Index, Index], Tensor] = {}
         self.dimensions = d = stencil.dimensions
         self.shape = stencil.shape
         self.packed_shape = tuple((n + 1) // 2 for n in self.shape)
@@ -198,6 +213,15 @@ class Parities:
             packed[a] = whole.reshape(*field.shape[: -len(a)], -1)
         return packed
 
+    def unpack(self, packed: Mapping[Index, Tensor]) -> Tensor:
+        """(*batch, M) for each parity -> field (*batch, *shape)."""
+        batch = packed[self.parities[0]].shape[:-1]
+        field = packed[self.parities[0]].new_empty(*batch, *self.shape)
+        for a, view in self.views(field):
+            there = tuple(slice(n) for n in view.shape[len(batch) :])
+            view.copy_(packed[a].reshape(*batch, *self.packed_shape)[(..., *there)])
+        return field
+
     @cached_property
     def weights(self) -> dict[Index, dict[Index, Tensor]]:
         """P: parity S -> corner c (0 or 1 along the axes of S) -> weight (*stack, M).
@@ -229,6 +253,7 @@ class Parities:
                 collapsed[along] = collapsed[along] + t if along in collapsed else t
         held = torch.where(total > ROUNDING * self.diagonal[a], total, 0.0)  # s; less is rounding
         positive = {o: self._within(a, o, t.clamp(min=0.0)) for o, t in collapsed.items()}
+        positive = {o: t * self.tilt.get((a, o), 1.0) for o, t in positive.items()}
         held = held + sum(positive.values())
         inverse = torch.where(held > 0, 1.0 / torch.where(held > 0, held, 1.0), 0.0)
         return {o: t * inverse for o, t in positive.items()}

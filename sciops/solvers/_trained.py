@@ -3,63 +3,121 @@
     model.safetensors   weights          config.yaml   preconditioner: {kind: .., settings}
     README.md           what it was trained on
 
-Reading one runs no code from it.
+The kind is the name of a file of `sciops.solvers` that defines a class `Trained`: its settings,
+which build the module.  Reading a folder runs no code from it.
 """
 
 from __future__ import annotations
 
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
-from sciops.core.config import Settings, read_yaml
+from sciops.core.config import Settings, read_yaml, validate
 from sciops.core.errors import ConfigError, DataError
+from sciops.core.resolve import names
 from sciops.data.files import write_text
-from sciops.data.weights import write_weights
+from sciops.data.weights import read_weights, write_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
 
-def save(folder: str | Path, kind: str, settings: Settings, module: nn.Module, card: str) -> Path:
-    """Write the weights of `module` and what it was built from.
+class TrainedSettings(Settings, ABC):
+    """What a preconditioner is built from."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """The module at its start; it has `setup(A)`."""
+
+
+def settings_of(tree: Mapping[str, Any], source: str) -> TrainedSettings:
+    """Settings out of `preconditioner: {kind: .., ..}`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such kind, or the settings do not fit it.
+    """
+    inner = tree.get("preconditioner")
+    if not isinstance(inner, Mapping):
+        raise ConfigError(f"{source}: expected preconditioner: {{kind: .., ..}}, got {inner!r}")
+    kind = inner.get("kind")
+    trained = _trained_class(kind) if kind in names("solvers") else None
+    if trained is None:
+        known = ", ".join(k for k in names("solvers") if _trained_class(k))
+        raise ConfigError(f"{source}: no preconditioner {kind!r} can be trained; known: {known}")
+    settings = {k: v for k, v in inner.items() if k != "kind"}
+    return validate(trained, settings, f"{source}, preconditioner")
+
+
+def _trained_class(kind: str) -> type[TrainedSettings] | None:
+    """The class `Trained` of a solver's file."""
+    found: type[TrainedSettings] | None = getattr(
+        importlib.import_module(f"sciops.solvers.{kind}"), "Trained", None
+    )
+    return found
+
+
+def tree_of(settings: TrainedSettings) -> dict[str, Any]:
+    """The inverse of `settings_of`."""
+    kind = type(settings).__module__.rpartition(".")[2]
+    return {"preconditioner": {"kind": kind, **settings.model_dump(mode="json")}}
+
+
+def save(
+    folder: str | Path,
+    settings: TrainedSettings,
+    weights: Mapping[str, Tensor],
+    card: str,
+    more: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write weights and what they belong to.
 
     Parameters
     ----------
     folder
         Made if it is not there; files in it of the same names are replaced.
-    kind
-        Name of the plug-in in `sciops.solvers` that `load` belongs to.
     settings
         Settings that build the module.
+    weights
+        Its state dict.
     card
         Text of README.md.
+    more
+        What else config.yaml is to tell.
     """
     import yaml
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tree = {"preconditioner": {"kind": kind, **settings.model_dump(mode="json")}}
-    write_text(folder / CONFIG, yaml.safe_dump(tree, sort_keys=False))
-    write_text(folder / "README.md", card or f"# {kind}\n\nA sciops preconditioner.\n")
-    write_weights(folder / WEIGHTS, module.state_dict())
+    write_text(
+        folder / CONFIG, yaml.safe_dump({**tree_of(settings), **(more or {})}, sort_keys=False)
+    )
+    write_text(folder / "README.md", card)
+    write_weights(folder / WEIGHTS, weights)
     return folder
 
 
-def settings_of(folder: str | Path, kind: str) -> dict[str, Any]:
-    """The settings in a folder that `save` wrote for `kind`.
+def load(folder: str | Path, kind: str | None = None) -> nn.Module:
+    """Read a preconditioner that `save` wrote, on the CPU, in float32 and `eval()`.
 
     Raises
     ------
     DataError, ConfigError
-        If the folder holds no preconditioner of that kind.
+        If a file is missing or damaged, the weights do not fit, or it is not of `kind`.
     """
     folder = Path(folder)
     missing = [f for f in (WEIGHTS, CONFIG) if not (folder / f).is_file()]
     if missing:
         raise DataError(folder, f"not a trained preconditioner: {', '.join(missing)} missing")
-    tree = read_yaml(folder / CONFIG).get("preconditioner")
-    if not isinstance(tree, dict) or tree.get("kind") != kind:
-        found = tree.get("kind") if isinstance(tree, dict) else tree
+    settings = settings_of(read_yaml(folder / CONFIG), str(folder / CONFIG))
+    found = type(settings).__module__.rpartition(".")[2]
+    if kind not in (None, found):
         raise ConfigError(f"{folder / CONFIG}: expected a preconditioner {kind!r}, got {found!r}")
-    return {k: v for k, v in tree.items() if k != "kind"}
+    module = settings.build()
+    read_weights(folder / WEIGHTS, module)
+    return module.eval()

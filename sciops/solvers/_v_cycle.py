@@ -4,14 +4,11 @@ r"""The V-cycle B: r -> z with z close to A^-1 r, symmetric positive definite by
     x <- x + P B_c P^T (r - A x)          B_c: the cycle for A_c = P^T A P, A_c^-1 on the coarsest
     x <- x + G^T (r - A x)                the same sweep backwards
 
-P and A_c are those of `_black_box.py`.  The sweep goes parity by parity, even ones first: red and
+P and A_c are those of a `Hierarchy`.  The sweep goes parity by parity, even ones first: red and
 black points where A couples neighbours along the axes only, 2^D colours on the other grids.  After
 it, the residual on one colour is what the later colours have changed, sum_{later b} t x_b: it is
 zero on the last, and costs half an A x on the others.  What P gives to the last colour has no
 effect, because the backward sweep begins there.
-
-Where A has a kernel, so have the coarse operators, on the same components; a component of which one
-coarse point is left is not corrected any further.
 """
 
 from __future__ import annotations
@@ -25,7 +22,8 @@ from torch import Tensor
 
 from sciops.core.kernel import Kernel
 from sciops.core.linear import LinearMap
-from sciops.solvers._black_box import Entries, Index, Parities, ends
+from sciops.solvers._black_box import Index, Parities, ends
+from sciops.solvers._hierarchy import Hierarchy
 
 Product = tuple[Tensor, Tensor, Tensor]  # views (y, t, x) of y <- y + t x
 
@@ -37,36 +35,24 @@ class MultigridCycle(LinearMap):
     Parameters
     ----------
     A
-        What `Entries.of` takes.
+        The matrix.
+    grids
+        Its grids.
     smoothing_steps
         Sweeps before and after the coarse grid each.
-    coarsest
-        Unknowns up to which the inverse is a dense matrix.
     dtype
         Type in which the cycle runs; it takes and gives tensors of A's type.
     """
 
     def __init__(
-        self, A: LinearMap, smoothing_steps: int, coarsest: int, dtype: torch.dtype
+        self, A: LinearMap, grids: Hierarchy, smoothing_steps: int, dtype: torch.dtype
     ) -> None:
         super().__init__(A.shape, A.dtype, A.device, True, True, A.batch)
-        entries = Entries.of(A)
-        size = float(entries.diagonal.max())
-        self._scale = 2.0 ** math.frexp(size)[1] if 0 < size < math.inf else 1.0
-        entries = entries.divided(self._scale)
         self._kernel = A.kernel
-        labels = None if A.kernel is None else A.kernel.labels
+        self._scale = grids.scale
         self._steps = smoothing_steps
-        self._levels: list[_Level] = []
-        while math.prod(entries.shape) > coarsest:
-            fine = Parities(entries, labels)
-            self._levels.append(_Level(fine, dtype))
-            entries = fine.galerkin()
-            if labels is not None:
-                even = (slice(None, None, 2),) * len(A.shape)
-                labels = labels[(..., *even)].contiguous()
-                entries = entries.without(Kernel(labels, len(A.shape)).lone)
-        self._inverse = _inverse(entries, labels).to(dtype)
+        self._levels = [Level(fine, dtype) for fine in grids.levels]
+        self._inverse = grids.inverse().to(dtype)
         self._free: dict[Any, list[list[_Work]]] = {}  # memory of earlier calls, by kind of call
 
     @property
@@ -129,7 +115,7 @@ class MultigridCycle(LinearMap):
         return {**self.__dict__, "_free": {}}
 
 
-class _Level:
+class Level:
     """One grid of the cycle: its entries by parity in the type of the cycle, (*stack, M) each."""
 
     def __init__(self, fine: Parities, dtype: torch.dtype) -> None:
@@ -137,7 +123,8 @@ class _Level:
         self.packed_shape, self.size = fine.packed_shape, math.prod(fine.packed_shape)
         self.order = sorted(fine.parities, key=lambda a: sum(a) % 2)  # of the sweep
         self.inverse = {
-            a: torch.where(d > 0, 1.0 / d, 0.0).to(dtype) for a, d in fine.diagonal.items()
+            a: torch.where(d > 0, 1.0 / torch.where(d > 0, d, 1.0), 0.0).to(dtype)
+            for a, d in fine.diagonal.items()
         }
         # t couples the points `i` of parity a with the points `j` of parity b.
         self.links: list[tuple[Tensor, Index, slice, Index, slice]] = []
@@ -163,7 +150,7 @@ class _Level:
 class _Work:
     """The fields of one level during a cycle, with the products of its sweeps as lists of views."""
 
-    def __init__(self, level: _Level, batch: Sequence[int], smoothing_steps: int) -> None:
+    def __init__(self, level: Level, batch: Sequence[int], smoothing_steps: int) -> None:
         self.level, self.batch, self.steps = level, tuple(batch), smoothing_steps
         self.r, self.x, self.q = self._fields(), self._fields(), self._fields()
         self.change = self.x if smoothing_steps == 1 else self._fields()  # of the last sweep
@@ -256,28 +243,3 @@ class _Work:
 def _add(products: Sequence[Product]) -> None:
     for y, t, x in products:
         y.addcmul_(t, x)
-
-
-def _inverse(entries: Entries, labels: Tensor | None) -> Tensor:
-    """A^-1 (*stack, N, N) off the kernel; 0 where A is not positive definite, NaN where A holds it.
-
-    With a kernel it is the inverse of A + h sum_k 1_k 1_k^T / <1_k, 1_k>, which is definite and
-    acts like A on all fields without a part in the kernel.
-    """
-    d = entries.dimensions
-    dead = (entries.diagonal == 0).flatten(-d)  # (*stack, N)
-    matrix = entries.dense()
-    main = matrix.diagonal(dim1=-2, dim2=-1)
-    main.add_(dead)
-    if labels is not None:
-        k = labels.flatten(-d)
-        same = (k[..., :, None] == k[..., None, :]) & ((k >= 0) & ~dead)[..., None]
-        h = main.mean(-1)[..., None, None]
-        matrix = matrix + h * same / same.sum(-1, keepdim=True).clamp(min=1)
-    finite = matrix.isfinite().all(-1).all(-1)[..., None, None]
-    factor, info = torch.linalg.cholesky_ex(torch.where(finite, matrix, 0.0))
-    definite = (info == 0)[..., None, None]
-    unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-    inverse = torch.cholesky_inverse(torch.where(definite, factor, unit))
-    inverse = torch.where(definite & ~(dead[..., None] | dead[..., None, :]), inverse, 0.0)
-    return torch.where(finite, inverse, torch.nan)

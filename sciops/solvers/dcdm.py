@@ -28,11 +28,10 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from sciops.core.config import Settings, validate
+from sciops.core.config import Settings
 from sciops.core.errors import ShapeError
 from sciops.core.linear import LinearMap
 from sciops.core.system import Projected, System, field_norm
-from sciops.data.weights import read_weights
 from sciops.layers.direction_network import DirectionNetwork, GeometryNetwork
 from sciops.solvers import _trained
 from sciops.solvers._krylov import Iterative, Recurrence, demand_positive
@@ -70,8 +69,13 @@ class Geometry(Settings):
         return GeometryNetwork(self.dimension, features, self.channels, self.levels, self.linear)
 
 
-class _Saved(Settings):
+class Trained(_trained.TrainedSettings):
+    """What a saved predictor is built from."""
+
     network: Annotated[Published | Geometry, Field(discriminator="kind")]
+
+    def build(self) -> Predictor:
+        return Predictor(self.network)
 
 
 @final
@@ -174,7 +178,9 @@ class DCDM(Iterative):
 
 def save(folder: str | Path, predictor: Predictor, card: str = "") -> Path:
     """Write a predictor as a folder: weights, config.yaml and `card` as README.md."""
-    return _trained.save(folder, "dcdm", _Saved(network=predictor.settings), predictor, card)
+    settings = Trained(network=predictor.settings)
+    card = card or "# dcdm\n\nA predictor of sciops.\n"
+    return _trained.save(folder, settings, predictor.state_dict(), card)
 
 
 def load(folder: str | Path) -> Predictor:
@@ -185,7 +191,6 @@ def load(folder: str | Path) -> Predictor:
     DataError, ConfigError
         If a file is missing or damaged, or the weights do not fit.
     """
-    tree = _trained.settings_of(folder, "dcdm")
-    predictor = Predictor(validate(_Saved, tree, str(Path(folder) / _trained.CONFIG)).network)
-    read_weights(Path(folder) / _trained.WEIGHTS, predictor)
-    return predictor.eval()
+    module = _trained.load(folder, "dcdm")
+    assert isinstance(module, Predictor)
+    return module

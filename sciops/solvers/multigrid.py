@@ -30,6 +30,7 @@ from pydantic import PositiveInt
 
 from sciops.core.linear import LinearMap
 from sciops.core.system import System
+from sciops.solvers._hierarchy import Hierarchy
 from sciops.solvers._krylov import Iterative, Recurrence
 from sciops.solvers._stationary import Stationary
 from sciops.solvers._v_cycle import MultigridCycle
@@ -56,7 +57,8 @@ class Multigrid(Iterative):
 
     def setup(self, A: LinearMap) -> LinearMap:
         """B, of A's type; it carries the tags `symmetric` and `positive`."""
-        return MultigridCycle(A, self.smoothing_steps, self.coarsest, DTYPES[self.dtype])
+        grids = Hierarchy.of(A, self.coarsest)
+        return MultigridCycle(A, grids, self.smoothing_steps, DTYPES[self.dtype])
 
     def recurrence(self, system: System) -> Recurrence:
         return Stationary("multigrid", system, self.setup(system.A))

@@ -232,7 +232,10 @@ def test_damaged_and_foreign_folders(tmp_path):
     with pytest.raises(ConfigError, match="chanels"):
         load(folder)
     (folder / "config.yaml").write_text(config.replace("dcdm", "unet"))
-    with pytest.raises(ConfigError, match="expected a preconditioner 'dcdm', got 'unet'"):
+    with pytest.raises(ConfigError, match="no preconditioner 'unet' can be trained; known: dcdm"):
+        load(folder)
+    (folder / "config.yaml").write_text("preconditioner: {kind: learned_multigrid}\n")
+    with pytest.raises(ConfigError, match="expected a preconditioner 'dcdm', got 'learned_multi"):
         load(folder)
     (folder / "config.yaml").write_text(config)
     (folder / "model.safetensors").write_bytes(b"not weights")

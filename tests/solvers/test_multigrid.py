@@ -17,7 +17,7 @@ from sciops.core.errors import NotPositiveDefinite, SciopsError
 from sciops.core.linear import CallableMap, DenseMap, SparseMap
 from sciops.core.solver import Status
 from sciops.solvers._black_box import Entries, Parities
-from sciops.solvers._v_cycle import _Level, _Work
+from sciops.solvers._v_cycle import Level, _Work
 from sciops.solvers.cg import CG
 from sciops.solvers.multigrid import Multigrid
 
@@ -139,7 +139,7 @@ def test_prolongation_keeps_components_apart(shape):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_restriction_is_the_transpose_of_prolongation(shape):
     parts = Parities(Entries.of(diffusion("rough", shape)))
-    level = _Level(parts, torch.float64)
+    level = Level(parts, torch.float64)
     work = _Work(level, (), 1)
     for a in level.order:
         work.q[a].normal_()
