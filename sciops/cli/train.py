@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -16,7 +17,7 @@ def train(
     quiet: bool = typer.Option(False, help="no progress bar, no table"),
     brief: bool = typer.Option(False, hidden=True),
 ) -> None:
-    """Train an operator and measure it on the test sets."""
+    """Train an operator and measure it on the test sets, or train a preconditioner."""
     from sciops.bench.evaluate import evaluate, require_leads
     from sciops.cli._console import bar, console
     from sciops.core.config import override, read_yaml, validate
@@ -28,8 +29,12 @@ def train(
     from sciops.training.run import train as run
 
     keep_large_blocks_unless_told()
-    chosen = validate(RunConfig, override(read_yaml(config), settings or []), config)
+    tree = override(read_yaml(config), settings or [])
     folder = Path(output)
+    if "preconditioner" in tree:
+        _preconditioner(tree, config, folder, quiet)
+        return
+    chosen = validate(RunConfig, tree, config)
     data = load_data(chosen.data)
     require_leads(chosen, data)
     if same_run(folder, chosen, data) and read_run(folder).get("status") == "finished":
@@ -46,6 +51,29 @@ def train(
         leave()
     if world.main and not (quiet or brief):
         _table(folder)
+
+
+def _preconditioner(tree: dict[str, Any], source: str, folder: Path, quiet: bool) -> None:
+    """Train a preconditioner; print the iterations that it takes on unseen matrices."""
+    from rich.table import Table
+
+    from sciops.cli._console import bar, console
+    from sciops.core.config import validate
+    from sciops.training.preconditioner import PreconditionerRun, train
+
+    config = validate(PreconditionerRun, tree, source)
+    with bar(f"{folder.name}", quiet) as progress:
+        run = train(config, folder, progress)
+    if quiet:
+        return
+    console.print("iterations to a relative residual of 1e-6 on matrices of another seed")
+    table = Table(box=None)
+    for column in ("preconditioner", "least", "mean", "most"):
+        table.add_column(column, justify="left" if column == "preconditioner" else "right")
+    for name, n in run["iterations"].items():
+        if n:
+            table.add_row(name, str(min(n)), f"{sum(n) / len(n):.1f}", str(max(n)))
+    console.print(table)
 
 
 def _table(folder: Path) -> None:

@@ -22,7 +22,6 @@ for iteratively solving linear systems, ICML 2023, arXiv 2205.10763 (first loss,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -32,11 +31,9 @@ from sciops.core.errors import SciopsError, ShapeError
 from sciops.core.linear import LinearMap
 from sciops.core.system import field_norm
 from sciops.layers.linear_node import linear
-from sciops.training.loop import Diverged
 
 Map = Callable[[Tensor], Tensor]  # (*batch, *shape) -> (*batch, *shape)
 Objective = Callable[[nn.Module, torch.Generator], Tensor]
-Progress = Callable[[int, int, float], None]  # (step, steps, loss)
 
 
 class _Symmetric:
@@ -165,66 +162,6 @@ def krylov(
         return krylov_loss(A, model.setup(A).matvec, e.to(A.device, A.dtype), steps, window)
 
     return objective
-
-
-def train(
-    model: nn.Module,
-    objective: Objective,
-    steps: int,
-    generator: torch.Generator,
-    lr: float = 1e-4,
-    clip: float | None = 1.0,
-    progress: Progress | None = None,
-) -> list[float]:
-    """Minimise an objective by Adam, the learning rate falling to zero by half a cosine.
-
-    Parameters
-    ----------
-    model
-        A module with `setup(A)`; trained in place.
-    objective
-        `line_search(..)`, `krylov(..)`, or any function (model, generator) -> scalar.
-    steps
-        Updates of the weights.
-    generator
-        On the CPU; decides everything that is random here.
-    lr
-        Learning rate at the start.
-    clip
-        Largest norm of the gradient.
-    progress
-        Called after every step.
-
-    Returns
-    -------
-    The loss of each step, before its update.
-
-    Raises
-    ------
-    Diverged
-        If the loss is NaN or infinite.
-    """
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
-    losses = []
-    model.train()
-    for step in range(steps):
-        optimizer.zero_grad(set_to_none=True)
-        loss = objective(model, generator)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise Diverged(f"the loss is {value} at step {step} of {steps}; try a smaller lr")
-        loss.backward()
-        if clip is not None:
-            nn.utils.clip_grad_norm_(parameters, clip)
-        optimizer.step()
-        schedule.step()
-        losses.append(value)
-        if progress is not None:
-            progress(step + 1, steps, value)
-    model.eval()
-    return losses
 
 
 def _dot(u: Tensor, v: Tensor, d: int) -> Tensor:

@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -156,7 +157,7 @@ class Loop:
             After SIGTERM or SIGINT, when a checkpoint stands.
         """
         self._resume()
-        with self._signals():
+        with stopping(self.stop):
             started, saved = time.monotonic(), time.monotonic()
             while self.step < self.steps:
                 epoch, first = divmod(self.step, self.steps_per_epoch)
@@ -368,31 +369,27 @@ class Loop:
             f"{log}: missing or shorter than the checkpoint says; start in a new folder"
         )
 
-    def _signals(self) -> Any:
-        """SIGTERM and SIGINT ask for a checkpoint at the end of the step."""
-        return _Signals(self)
-
     def stop(self, signum: int) -> None:
         """Ask for the end, as a signal does."""
         self._signal = signum
 
 
-class _Signals:
-    """Handlers for the time of the loop; outside the main thread signals are left alone."""
+@contextmanager
+def stopping(ask: Callable[[int], None]) -> Iterator[None]:
+    """SIGTERM and SIGINT call `ask` with their number instead of ending the program.
 
-    def __init__(self, loop: Loop) -> None:
-        self.loop = loop
-        self.before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
+    Outside the main thread signals are left alone.
+    """
+    before: dict[int, Any] = {}
+    try:
         for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                self.before[number] = signal.signal(number, lambda n, _: self.loop.stop(n))
-            except ValueError:  # not the main thread
-                return
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
+            before[number] = signal.signal(number, lambda n, _: ask(n))
+    except ValueError:  # not the main thread
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
             signal.signal(number, handler)
 
 

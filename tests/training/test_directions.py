@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -16,8 +14,8 @@ from sciops.solvers.cg import CG
 from sciops.solvers.conjugate_directions import ConjugateDirections
 from sciops.solvers.dcdm import DCDM, Geometry, Predictor, Published
 from sciops.solvers.fcg import FCG
-from sciops.training.directions import krylov, krylov_loss, line_search, line_search_loss, train
-from sciops.training.loop import Diverged
+from sciops.training.directions import krylov, krylov_loss, line_search, line_search_loss
+from sciops.training.preconditioner import Descent, minimise
 from sciops.training.ritz import lanczos, right_hand_sides
 
 
@@ -166,24 +164,6 @@ class Weights(nn.Module):
         return CallableMap(lambda r: self.log.exp() * r, A.shape, A.dtype)
 
 
-def test_training_is_repeatable_and_reports():
-    A, seen, losses = medium(6, 6), [], []
-    for _ in range(2):
-        model = Weights(6, 6)
-        losses.append(
-            train(
-                model,
-                krylov(lambda g: A, 2, 3),
-                5,
-                seeded(),
-                0.1,
-                progress=lambda *p: seen.append(p),
-            )
-        )
-    assert losses[0] == losses[1] and not model.training
-    assert seen[:5] == [(k + 1, 5, loss) for k, loss in enumerate(losses[0])]
-
-
 def test_training_on_a_stack_of_random_matrices():
     """Each step draws other media; a diagonal that fits none of them does no worse at the end."""
 
@@ -193,14 +173,9 @@ def test_training_on_a_stack_of_random_matrices():
         return DiffusionMap.from_coefficient(a, (1 / 6, 1 / 6), "cell")
 
     model = Weights(6, 6)
-    losses = train(model, krylov(draw, 2, 4), 40, seeded(), 0.1)
+    losses = minimise(model, krylov(draw, 2, 4), Descent(steps=40, lr=0.1), seeded())
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
     assert model.log[:3].mean() < model.log[3:].mean() - 1
-
-
-def test_divergence_is_an_error():
-    with pytest.raises(Diverged, match="step 0 of 3"):
-        train(Weights(6, 6), lambda model, g: model.log.sum() * math.nan, 3, seeded())
 
 
 def iterations(A, model):
@@ -228,7 +203,7 @@ def test_the_published_training_shortens_the_iteration(settings, steps, lr):
             return float(line_search_loss(single, held_out, model.setup(single).matvec(held_out)))
 
     start = loss()
-    train(model, line_search(single, data), steps, seeded(4), lr)
+    minimise(model, line_search(single, data), Descent(steps=steps, lr=lr), seeded(4))
     after, cg = iterations(A, model), float(CG(rtol=1e-6).solve(A, noise(16, 16)).iterations)
     assert loss() < 0.5 * start
     assert after < 0.6 * before and after < 0.7 * cg, (before, after, cg)
@@ -243,7 +218,7 @@ def test_the_krylov_loss_shortens_the_iteration_on_unseen_media():
     model = Predictor(Geometry(channels=6, levels=3))
     unseen = [medium(16, 16, seed=100 + s) for s in range(2)]
     before = [iterations(A, model) for A in unseen]
-    losses = train(model, krylov(draw, 4, 4), 25, seeded(), 5e-3)
+    losses = minimise(model, krylov(draw, 4, 4), Descent(steps=25, lr=5e-3), seeded())
     after = [iterations(A, model) for A in unseen]
     assert losses[-1] < losses[0] - 0.2
     assert all(b < 0.8 * a for a, b in zip(before, after, strict=True)), (before, after)

@@ -1,0 +1,100 @@
+r"""Matrices to train a preconditioner on: random media on a grid, or one matrix from a file.
+
+    A = -div(a grad .) on cells,    h = 1,    c <= contrast
+
+    constant     a = 1
+    lognormal    a = c^(g / 5 + 1 / 2), g a smooth Gaussian field cut at +-2.5
+    two_phase    a = c where g > q, else 1; q uniform in -1 .. 1
+    grains       a = c^v, v uniform in 0 .. 1 cell by cell
+
+log c is uniform between 0 and that of `contrast`.  g is white noise, periodic, smoothed by a
+Gaussian of 1 cell up to an eighth of the grid.  Solid cells are where another such field is
+largest, on a share of the cells that is uniform between 0 and `solid`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor
+
+from sciops.core.config import Settings
+from sciops.core.diffusion import DiffusionMap, Wall
+from sciops.core.linear import LinearMap, SparseMap
+from sciops.data.matrices import read_system
+
+Law = Literal["constant", "lognormal", "two_phase", "grains"]
+
+
+class Media(Settings):
+    """Random media (formulas: top of this file); a stack of maps each time, or a single one."""
+
+    kind: Literal["media"] = "media"
+    shape: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, max_length=3)
+    laws: tuple[Law, ...] = Field(("lognormal", "two_phase", "grains"), min_length=1)
+    contrast: float = Field(1e4, ge=1)
+    walls: Wall = "dirichlet"
+    solid: float = Field(0.0, ge=0, lt=1)
+    stack: PositiveInt = 4  # maps at a time
+
+    def draw(self, generator: torch.Generator) -> DiffusionMap:
+        """The next maps, in float64; the same ones for the same state of `generator`."""
+        media, obstacles = [], []
+        for _ in range(self.stack):
+            law = self.laws[int(torch.randint(len(self.laws), (), generator=generator))]
+            media.append(self._coefficient(law, generator))
+            if self.solid:
+                g = self._smooth(generator)
+                share = self.solid * float(torch.rand((), generator=generator))
+                obstacles.append(g > g.quantile(1 - share))
+        d = len(self.shape)
+        a = torch.stack(media) if self.stack > 1 else media[0]
+        solid = torch.stack(obstacles) if self.stack > 1 and obstacles else None
+        solid = obstacles[0] if self.stack == 1 and obstacles else solid
+        return DiffusionMap.from_coefficient(
+            a, (1.0,) * d, "cell", walls=self.walls, obstacle=solid
+        )
+
+    def _coefficient(self, law: Law, generator: torch.Generator) -> Tensor:
+        power = math.log(self.contrast) * float(torch.rand((), generator=generator))
+        if law == "constant":
+            return torch.ones(self.shape, dtype=torch.float64)
+        if law == "grains":
+            v = torch.rand(self.shape, dtype=torch.float64, generator=generator)
+            return (power * v).exp()
+        g = self._smooth(generator)
+        if law == "lognormal":
+            return (power * (g.clamp(-2.5, 2.5) / 5 + 0.5)).exp()
+        q = 2 * float(torch.rand((), generator=generator)) - 1
+        return torch.where(g > q, math.exp(power), 1.0).to(g)
+
+    def _smooth(self, generator: torch.Generator) -> Tensor:
+        """g, of mean 0 and variance 1."""
+        longest = max(self.shape) / 8
+        sigma = max(longest, 1.0) ** float(torch.rand((), generator=generator))  # in cells
+        noise = torch.randn(self.shape, dtype=torch.float64, generator=generator)
+        spectrum = torch.fft.fftn(noise)
+        for axis, n in enumerate(self.shape):
+            k = 2 * math.pi * torch.fft.fftfreq(n, dtype=torch.float64)
+            decay = (-((k * sigma) ** 2) / 2).exp()
+            spectrum = spectrum * decay.reshape(-1, *[1] * (len(self.shape) - axis - 1))
+        g = torch.fft.ifftn(spectrum).real
+        g = g - g.mean()
+        return g / g.std().clamp_min(torch.finfo(g.dtype).tiny)
+
+
+class File(Settings):
+    """One symmetric positive definite matrix."""
+
+    kind: Literal["file"] = "file"
+    path: Path
+    shape: tuple[PositiveInt, ...] | None = None  # of the grid, the last axis fastest
+
+    def draw(self, generator: torch.Generator) -> LinearMap:
+        """The matrix, read anew."""
+        matrix = read_system(self.path).matrix
+        return SparseMap.from_scipy(matrix, self.shape, symmetric=True, positive=True)

@@ -1,0 +1,185 @@
+"""Training preconditioners in a folder: repeatable, resumed to the bit, and refused where wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sciops.core.config import to_yaml, validate
+from sciops.core.diffusion import DiffusionMap
+from sciops.core.errors import ConfigError, DataError, ResumeError
+from sciops.core.linear import CallableMap
+from sciops.data.weights import read_weights
+from sciops.solvers import dcdm, learned_multigrid
+from sciops.training.directions import krylov
+from sciops.training.loop import Diverged, Stopped
+from sciops.training.matrices import Media
+from sciops.training.preconditioner import Descent, PreconditionerRun, minimise, train
+
+SMALL = {
+    "preconditioner": {"kind": "learned_multigrid", "channels": 4, "depth": 1},
+    "matrices": {"kind": "media", "shape": [17, 16], "stack": 2},
+    "objective": {"kind": "krylov", "steps": 2},
+    "training": {"steps": 6, "lr": 1e-2, "checkpoint_seconds": 1e-9},
+    "unseen": 1,
+}
+PUBLISHED = {
+    "preconditioner": {
+        "kind": "dcdm",
+        "network": {"kind": "published", "dimension": 2, "channels": 2, "pairs": [0, 1, 0]},
+    },
+    "matrices": {"kind": "media", "shape": [10, 9], "laws": ["constant"], "stack": 1},
+    "objective": {"kind": "line_search", "ritz": 20, "right_hand_sides": 30},
+    "training": {"steps": 4},
+    "unseen": 1,
+}
+
+
+def run(**changes) -> PreconditionerRun:
+    return validate(PreconditionerRun, SMALL | changes)
+
+
+class Weights(nn.Module):
+    """A diagonal preconditioner."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.log = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
+
+    def setup(self, A):
+        return CallableMap(lambda r: self.log.exp() * r, A.shape, A.dtype)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def weights(folder):
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_descent_is_repeatable_and_reports():
+    a = torch.from_numpy(100.0 ** np.random.default_rng(0).random((6, 6)))
+    A = DiffusionMap.from_coefficient(a, (1 / 6, 1 / 6), "cell")
+    seen, losses = [], []
+    for _ in range(2):
+        model = Weights(6, 6)
+        found = minimise(
+            model,
+            krylov(lambda g: A, 2, 3),
+            Descent(steps=5, lr=0.1),
+            seeded(),
+            progress=lambda *p: seen.append(p),
+        )
+        losses.append(found)
+    assert losses[0] == losses[1] and not model.training
+    assert seen[:5] == [(k + 1, 5, {"loss": loss}) for k, loss in enumerate(losses[0])]
+    assert losses[0][-1] < losses[0][0]
+
+
+def test_divergence_is_an_error():
+    with pytest.raises(Diverged, match="step 0 of 3"):
+        minimise(Weights(6, 6), lambda m, g: m.log.sum() * math.nan, Descent(steps=3), seeded())
+
+
+@pytest.mark.parametrize("tree", [SMALL, PUBLISHED], ids=["learned_multigrid", "dcdm"])
+def test_a_run_is_a_trained_folder_and_resumes_to_the_bit(tree, tmp_path):
+    config = validate(PreconditionerRun, tree)
+    whole = train(config, tmp_path / "whole")
+    assert whole["status"] == "finished" and whole["params"] > 0
+
+    def stop(done, steps, numbers):
+        if done == 3:
+            import os
+            import signal
+
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped, match="after step 3"):
+        train(config, tmp_path / "parts", stop)
+    assert not (tmp_path / "parts" / "model.safetensors").exists()
+    parts = train(config, tmp_path / "parts")
+    assert parts["iterations"] == whole["iterations"] and parts["loss"] == whole["loss"]
+    first, second = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, config.training.steps + 1))
+    module = {"dcdm": dcdm, "learned_multigrid": learned_multigrid}[tree["preconditioner"]["kind"]]
+    loaded = module.load(tmp_path / "whole")
+    assert not loaded.training and whole["params"] == sum(p.numel() for p in loaded.parameters())
+    assert train(config, tmp_path / "whole") == whole  # done already
+
+
+def test_unseen_matrices_are_others(tmp_path):
+    """The draw that counts iterations comes from another seed than that of the training."""
+    media = Media(shape=(8, 8))
+    ours = media.draw(seeded(0)).conductances[0]
+    from sciops.training.preconditioner import UNSEEN
+
+    assert not torch.equal(ours, media.draw(seeded(UNSEEN)).conductances[0])
+    assert torch.equal(ours, media.draw(seeded(0)).conductances[0])
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(ConfigError, match="no preconditioner 'unet' can be trained; known: dcdm"):
+        train(run(preconditioner={"kind": "unet"}), tmp_path / "a")
+    with pytest.raises(ConfigError, match="chanels"):
+        train(run(preconditioner={"kind": "learned_multigrid", "chanels": 2}), tmp_path / "a")
+    with pytest.raises(ConfigError, match="matrices.stack to 1"):
+        train(run(objective={"kind": "line_search"}), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    train(run(), tmp_path / "b")
+    with pytest.raises(ResumeError, match="another run"):
+        train(run(seed=1), tmp_path / "b")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "thesis.tex").write_text("")
+    with pytest.raises(ResumeError, match="not empty"):
+        train(run(), tmp_path / "c")
+    with pytest.raises(DataError, match=r"nothing\.npz"):
+        train(run(matrices={"kind": "file", "path": str(tmp_path / "nothing.npz")}), tmp_path / "d")
+
+
+def test_a_matrix_from_a_file(tmp_path):
+    from scipy.sparse import save_npz
+
+    A = Media(shape=(12, 11), stack=1).draw(seeded())
+    save_npz(tmp_path / "A.npz", A.sparse().tocsr())
+    matrices = {"kind": "file", "path": str(tmp_path / "A.npz"), "shape": [12, 11]}
+    found = train(run(matrices=matrices), tmp_path / "run")
+    assert set(found["iterations"]) == {"trained", "jacobi"}
+    assert max(found["iterations"]["trained"]) < min(found["iterations"]["jacobi"])
+    assert to_yaml(run(matrices=matrices)).count("A.npz") == 1
+
+
+def test_laws_of_media():
+    generator = seeded()
+    for law in ("constant", "lognormal", "two_phase", "grains"):
+        A = Media(shape=(24, 23), laws=(law,), contrast=100.0, stack=8).draw(generator)
+        t = torch.cat([f[..., 1:-1, :].flatten(1) for f in A.conductances[:1]], 1)
+        low, high = t.amin(1), t.amax(1)
+        assert bool((low >= 1 - 1e-9).all()) and bool((high <= 100 * (1 + 1e-9)).all())
+        assert bool((high > low).all()) == (law != "constant")
+    two = Media(shape=(24, 23), laws=("two_phase",), stack=1).draw(generator)
+    wall = two.conductances[0][0] / 2  # the coefficient itself
+    assert len(wall.unique()) <= 2
+
+
+def test_solid_cells_of_media():
+    A = Media(shape=(20, 20), solid=0.5, stack=16, walls="neumann").draw(seeded())
+    share = (A.diagonal() == 0).double().mean((-1, -2))
+    assert 0 <= float(share.min()) < 0.1 and 0.3 < float(share.max()) <= 0.5
+    assert A.kernel is not None
+
+
+def test_weights_of_other_settings_are_refused(tmp_path):
+    train(run(), tmp_path)
+    other = learned_multigrid.Trained(channels=5, depth=1).build()
+    with pytest.raises(DataError, match="do not fit"):
+        read_weights(tmp_path / "model.safetensors", other)
