@@ -1,6 +1,6 @@
 """Linear solvers on diffusion problems: ours against scipy, pyamg, CHOLMOD and a fast transform.
 
-    python benchmarks/speed/solvers.py [--quick] [--threads 1] [--json PATH]
+    python benchmarks/speed/solvers.py [--quick] [--threads 1] [--json PATH] [--learned FOLDER ..]
 
 Every solver gets the same matrix and right-hand side and is timed from the matrix on, its setup
 included; the relative residual that is asked for, 1e-6, is recomputed in float64 from the matrix
@@ -16,9 +16,13 @@ fixed correlation length in two dimensions and cells in all of them:
     grains       log10 a uniform in 0 .. 4, cell by cell         Dirichlet walls
     gaps         a = 1, 30 % of the cells solid at random        Dirichlet walls
 
-The last three are what point smoothing on halved grids is not made for.
+The last three are what point smoothing on halved grids is not made for.  In one more case,
+`many`, lognormal is solved for 32 right-hand sides; times are those of one of them.
 
-cvxopt (CHOLMOD) is used where it is installed.
+The memory is what the resident size of a process of its own grows by at its highest, from the
+matrix on (Linux).  Preconditioners that were trained (`sciops train`) join in by `--learned`, each
+on the cases of its dimension; the seconds of their training and the solves after which these are
+won back against our multigrid are printed at the end.  cvxopt (CHOLMOD) is used where installed.
 """
 
 from __future__ import annotations
@@ -26,7 +30,10 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import re
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,11 +46,14 @@ from scipy.fft import dstn, idstn
 from scipy.ndimage import gaussian_filter, zoom
 
 from sciops.core.diffusion import DiffusionMap
+from sciops.solvers._trained import load
 from sciops.solvers.cg import CG
 from sciops.solvers.multigrid import Multigrid
+from sciops.training.run import read_run
 
 RTOL = 1e-6
 OURS = "cg, M=multigrid"
+BATCH = 32
 CASES = [
     *(("lognormal", n) for n in (256, 512, 1024)),
     *(("jump", n) for n in (256, 512)),
@@ -51,8 +61,10 @@ CASES = [
     ("obstacles", 64),
     ("obstacles", 96),
     *((kind, 256) for kind in ("stretched", "grains", "gaps")),
+    ("many", 256),
 ]
 Result = tuple[np.ndarray, int, float]  # x, iterations, seconds of the setup
+Solve = Callable[[], Result]
 
 
 def main() -> None:
@@ -61,52 +73,119 @@ def main() -> None:
     arguments.add_argument("--quick", action="store_true", help="less than a minute")
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--json", type=Path)
+    arguments.add_argument("--learned", type=Path, nargs="*", default=[])
+    arguments.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)  # case, n, solver
     given = arguments.parse_args()
     torch.set_num_threads(given.threads)
+    if given.memory:
+        kind, n, name = given.memory
+        print(growth(kind, int(n), name, given.learned))
+        return
     rows = []
     for kind, n in CASES[:1] if given.quick else CASES:
-        rows += case(kind, n, 2 if given.quick else 3)
+        rows += case(kind, n, 2 if given.quick else 3, given.learned)
+    for folder in given.learned:
+        amortised(folder, rows)
     if given.json:
         given.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
-def case(kind: str, n: int, repeats: int) -> list[dict[str, Any]]:
-    """All solvers on one problem, in turn."""
+def candidates(kind: str, n: int, learned: list[Path]) -> tuple[dict[str, Solve], Any, np.ndarray]:
+    """The solvers of a case; the matrix of the points that are solved for, and b there."""
     A, b = problem(kind, n)
     used = A.diagonal() > 0
     if A.kernel is not None:
         used &= A.kernel.labels < 0  # what floats is singular for a peer
     keep = np.flatnonzero(used.numpy().ravel())
     matrix = A.sparse().tocsr()[keep][:, keep]
-    f = b.numpy().ravel()[keep]
-    solvers: dict[str, Callable[[], Result]] = {OURS: lambda: ours(A, b, keep)}
-    if n <= 512:
+    f = b.numpy().reshape(*b.shape[: b.ndim - len(A.shape)], -1)[..., keep]
+    solvers: dict[str, Solve] = {OURS: lambda: ours(A, b, keep, Multigrid())}
+    for folder in learned:
+        network = load(folder)
+        if getattr(network.settings, "dimension", None) == len(A.shape):
+            solvers[label(folder)] = lambda network=network: ours(A, b, keep, network)  # type: ignore[misc]
+    if n <= 512 and kind != "many":
         solvers["scipy cg, Jacobi"] = lambda: jacobi(matrix, f)
     for method in ("smoothed_aggregation", "ruge_stuben"):
         solvers[f"pyamg {method}, cg"] = lambda method=method: pyamg(matrix, f, method)  # type: ignore[misc]
     if importlib.util.find_spec("cvxopt") and n <= 512 and len(A.shape) == 2:
         S = lower(matrix)
         solvers["CHOLMOD (cvxopt)"] = lambda: cholmod(S, f)
-    if len(keep) == np.prod(A.shape) and len(A.shape) == 2:
+    if len(keep) == np.prod(A.shape) and len(A.shape) == 2 and kind != "many":
         scaled = kind != "darcy"  # by the diagonal: better on strong contrast, worse on weak
         name = "cg, Laplacian by DST" + (", scaled" if scaled else "")
         solvers[name] = lambda: sine(matrix, f, A.shape, scaled)
+    return solvers, matrix, f
+
+
+def case(kind: str, n: int, repeats: int, learned: list[Path]) -> list[dict[str, Any]]:
+    """All solvers on one problem, in turn."""
+    solvers, matrix, f = candidates(kind, n, learned)
     times: dict[str, list[tuple[float, float, int]]] = {name: [] for name in solvers}
     for turn in range(repeats + 1):
         for name, solve in solvers.items():
-            if turn > 1 and times[name][0][0] > 20:  # once is enough for the slow ones
+            if turn > 1 and times[name] and times[name][0][0] > 20:  # once is enough for slow ones
                 continue
             started = clock()
             x, iterations, setup = solve()
             seconds = clock() - started
-            residual = np.linalg.norm(f - matrix @ x) / np.linalg.norm(f)
-            assert residual <= 1.001 * RTOL, f"{name}: residual {residual:.1e}"
+            r = np.linalg.norm(f - (matrix @ x.T).T, axis=-1) / np.linalg.norm(f, axis=-1)
+            assert np.max(r) <= 1.001 * RTOL, f"{kind} {name}: residual {np.max(r):.1e}"
             if turn or seconds > 20:
-                times[name].append((seconds, setup, iterations))
-    return rows_of(f"{kind} {'x'.join(map(str, A.shape))}", times)
+                times[name].append((seconds / len(np.atleast_2d(f)), setup, iterations))
+    memory = {name: resident(kind, n, name, learned) for name in solvers}
+    return rows_of(
+        f"{kind} {'x'.join([str(n)] * (3 if kind == 'obstacles' else 2))}", times, memory
+    )
 
 
-def rows_of(label: str, times: dict[str, list[tuple[float, float, int]]]) -> list[dict[str, Any]]:
+def resident(kind: str, n: int, name: str, learned: list[Path]) -> float | None:
+    """MB by which a process of its own grows during one solve."""
+    command = [sys.executable, __file__, "--memory", kind, str(n), name]
+    done = subprocess.run(
+        [*command, "--learned", *map(str, learned)], capture_output=True, text=True, check=False
+    )
+    return float(done.stdout) if done.returncode == 0 and done.stdout.strip() != "None" else None
+
+
+def growth(kind: str, n: int, name: str, learned: list[Path]) -> float | None:
+    """The same of this process; what the first call of all loads is loaded before."""
+    candidates(kind, 32, learned)[0][name]()
+    solve = candidates(kind, n, learned)[0][name]
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not status.exists():
+        return None
+    reset.write_text("5")
+    before = field(status, "VmRSS")
+    solve()
+    return (field(status, "VmHWM") - before) / 1024
+
+
+def field(status: Path, name: str) -> int:
+    """kB of an entry of /proc/self/status."""
+    return int(re.search(rf"{name}:\s+(\d+)", status.read_text()).group(1))  # type: ignore[union-attr]
+
+
+def amortised(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """After how many solves the training has paid for itself, case by case."""
+    seconds = read_run(folder)["train_seconds"]
+    for row in rows:
+        if row["peer"] == label(folder):
+            gain = (row["ours_ms"] - row["peer_ms"]) / 1e3
+            solves = f"{seconds / gain:.0f} solves" if gain > 0 else "never"
+            print(
+                f"{row['case']:22s} {row['peer']}: {seconds:.0f} s of training, back after {solves}"
+            )
+
+
+def label(folder: Path) -> str:
+    """Name of a trained preconditioner in the table."""
+    return f"cg, M=learned {folder.name}"
+
+
+def rows_of(
+    label: str, times: dict[str, list[tuple[float, float, int]]], memory: dict[str, float | None]
+) -> list[dict[str, Any]]:
     """Ours against each peer, printed."""
     mine = times[OURS]
     rows = []
@@ -124,13 +203,14 @@ def rows_of(label: str, times: dict[str, list[tuple[float, float, int]]]) -> lis
                 "ratio_max": max(ratios),
                 "peer_setup_ms": 1e3 * statistics.median(s for _, s, _ in found),
                 "peer_iterations": found[0][2],
+                "peer_memory_mb": memory[name],
             }
         )
         r = rows[-1]
         print(
             f"{label:22s} {name:34s} {r['peer_iterations']:6d} iterations  setup "
             f"{r['peer_setup_ms']:9.1f}  total {r['peer_ms']:9.1f} ms  x{r['ratio']:6.2f}"
-            f"  ({r['ratio_min']:.2f} - {r['ratio_max']:.2f})",
+            f"  ({r['ratio_min']:.2f} - {r['ratio_max']:.2f})  {memory[name] or 0:.0f} MB",
             flush=True,
         )
     return rows
@@ -158,9 +238,10 @@ def problem(kind: str, n: int) -> tuple[DiffusionMap, torch.Tensor]:
     a = torch.from_numpy(coefficient(kind, n))
     spacing = (1.0, 10.0) if kind == "stretched" else (1.0, 1.0)
     A = DiffusionMap.from_coefficient(a, spacing, "cell", obstacle=solid)
+    b = torch.from_numpy(rng.standard_normal((BATCH, n, n) if kind == "many" else (n, n)))
     if A.kernel is not None:  # cells that nothing reaches: no peer could solve there
-        return A, A.kernel.project(torch.from_numpy(rng.standard_normal((n, n))))
-    return A, torch.from_numpy(rng.standard_normal((n, n)))
+        b = A.kernel.project(b)
+    return A, b
 
 
 def coefficient(kind: str, n: int) -> np.ndarray:
@@ -172,7 +253,7 @@ def coefficient(kind: str, n: int) -> np.ndarray:
     g = gaussian_filter(np.random.default_rng(0).standard_normal((64, 64)), 2.0, mode="wrap")
     g = zoom(g, n / 64, order=1, mode="grid-wrap", grid_mode=True)
     g = (g - g.mean()) / g.std()
-    if kind == "lognormal":
+    if kind in ("lognormal", "many"):
         return 10.0 ** (0.8 * np.clip(g, -2.5, 2.5))
     return np.where(g > 0.3, 1e4, 1.0) if kind == "jump" else np.where(g > 0, 12.0, 3.0)
 
@@ -186,14 +267,15 @@ def obstacles(n: int) -> np.ndarray:
     return sphere | pillar | beam
 
 
-def ours(A: DiffusionMap, b: torch.Tensor, keep: np.ndarray) -> Result:
-    """Conjugate gradients with the geometric multigrid cycle; the map made anew, as for a peer."""
+def ours(A: DiffusionMap, b: torch.Tensor, keep: np.ndarray, method: Any) -> Result:
+    """Conjugate gradients with a preconditioner; the map made anew, as for a peer."""
     started = clock()
     A = DiffusionMap(A.conductances)
-    M = Multigrid().setup(A)
+    M = method.setup(A)
     setup = clock() - started
     solution = CG(rtol=RTOL).solve(A, b, M=M).check()
-    return solution.x.numpy().ravel()[keep], int(solution.iterations), setup
+    x = solution.x.numpy().reshape(*b.shape[: b.ndim - len(A.shape)], -1)[..., keep]
+    return x, int(solution.iterations.max()), setup
 
 
 def jacobi(matrix: Any, f: np.ndarray) -> Result:
@@ -210,7 +292,10 @@ def pyamg(matrix: Any, f: np.ndarray, method: str) -> Result:
     started = clock()
     levels = getattr(peer, f"{method}_solver")(csr_matrix(matrix))
     M = levels.aspreconditioner()
-    return krylov(matrix, f, M.matvec, clock() - started)
+    setup = clock() - started
+    found = [krylov(matrix, row, M.matvec, setup) for row in np.atleast_2d(f)]
+    x = np.stack([row for row, _, _ in found]).reshape(f.shape)
+    return x, max(count for _, count, _ in found), setup
 
 
 def lower(matrix: Any) -> Any:
@@ -232,9 +317,9 @@ def cholmod(S: Any, f: np.ndarray) -> Result:
     F = cvxopt.cholmod.symbolic(S)
     cvxopt.cholmod.numeric(S, F)
     setup = clock() - started
-    x = cvxopt.matrix(f)
+    x = cvxopt.matrix(f.T)
     cvxopt.cholmod.solve(F, x)
-    return np.array(x).ravel(), 0, setup
+    return np.array(x).T.reshape(f.shape), 0, setup
 
 
 def sine(matrix: Any, f: np.ndarray, shape: tuple[int, ...], scaled: bool) -> Result:
