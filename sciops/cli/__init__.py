@@ -1,4 +1,4 @@
-"""The command line: ``sciops doctor | list | data | train | predict | bench | demo``.
+"""The command line: ``sciops doctor | list | data | train | predict | solve | bench | demo``.
 
 A sub-command group a file.  Nothing heavy is imported before a command runs, so ``--help`` is
 instant.  What the user can put right ends in one paragraph on stderr and exit code 2.
@@ -15,7 +15,7 @@ from sciops.core.errors import SciopsError
 
 def application() -> typer.Typer:
     """All commands; each imports what it needs when it runs."""
-    from sciops.cli import bench, data, demo, info, train
+    from sciops.cli import bench, data, demo, info, solve, train
 
     app = typer.Typer(
         name="sciops",
@@ -30,6 +30,7 @@ def application() -> typer.Typer:
     app.add_typer(data.app, name="data")
     app.command("train")(train.train)
     app.command("predict")(train.predict)
+    app.command("solve")(solve.solve)
     app.add_typer(bench.app, name="bench")
     app.command("demo")(demo.demo)
     return app

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 110)
+console = Console(
+    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 110
+)
 
 
 @contextmanager

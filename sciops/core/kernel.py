@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -143,7 +144,7 @@ class Kernel:
             sums = (self._few @ v[..., None])[..., 0]  # (*batch, k)
             means = (sums * self._weights[..., 1:])[..., None, :]  # (*batch, 1, k)
             return (means @ self._few)[..., 0, :]
-        batch = torch.broadcast_shapes(v.shape[:-1], self._index.shape[:-1])
+        batch = np.broadcast_shapes(v.shape[:-1], self._index.shape[:-1])
         index = self._index.expand(*batch, -1)
         sums = v.new_zeros(*batch, self._weights.shape[-1])
         sums = sums.scatter_add(-1, index, v.expand_as(index))

@@ -52,7 +52,8 @@ class Status(Enum):
     )
     NON_FINITE = (
         "NaN or infinity came up in b, x0, A or M; x is the last finite iterate (zero if there was "
-        "none). Look for missing values in the data, and for overflow in float32 or float16."
+        "none). Look for missing values in the data, for overflow in float32 or float16, and for "
+        "a singular A with a part of b that A x never has."
     )
 
     @property

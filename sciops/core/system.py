@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -159,7 +160,7 @@ def prepared(
     if x0 is not None:
         A.check(x0, "x0")
         stacks.append(x0.shape[:-d])
-    batch = torch.broadcast_shapes(*stacks)
+    batch = np.broadcast_shapes(*stacks)
     b = b.expand(*batch, *A.shape)
     x = torch.zeros_like(b) if x0 is None else x0.expand_as(b)
     finite = b.flatten(len(batch)).isfinite().all(-1) & x.flatten(len(batch)).isfinite().all(-1)

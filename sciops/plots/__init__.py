@@ -3,6 +3,7 @@
     loss_curves      training and validation loss against the step
     field_panels     input, truth, predictions and their errors on one sample
     spectra          power of the error against the wavenumber, with that of the truth
+    convergence      residuals of iterative solvers
     rollout_curves   error against the lead time, median and quantile band
     error_bars       distribution of the error over the samples
     data             what a data set holds: fields, x-t pictures, spectra, animations, masks
@@ -17,6 +18,7 @@ all pictures of a report.  Names are drawn as they are, never as TeX.
 
 from sciops.plots import data
 from sciops.plots.comparison import field_panels
+from sciops.plots.convergence import convergence
 from sciops.plots.distribution import error_bars
 from sciops.plots.error_spectra import spectra
 from sciops.plots.looks import COLOURS, DASHES, GREYS, Line, palette
@@ -35,6 +37,7 @@ __all__ = [
     "STYLE",
     "WIDTH",
     "Line",
+    "convergence",
     "data",
     "error_bars",
     "field_panels",

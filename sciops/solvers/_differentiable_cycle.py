@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,7 +49,7 @@ class DifferentiableCycle(LinearMap):
 
     def matvec(self, x: Tensor) -> Tensor:
         d = len(self.shape)
-        batch = torch.broadcast_shapes(x.shape[:-d], self.batch)
+        batch = np.broadcast_shapes(x.shape[:-d], self.batch)
         return self._cycle(x.expand(*batch, *self.shape), 0) / self._scale
 
     def _cycle(self, field: Tensor, number: int) -> Tensor:

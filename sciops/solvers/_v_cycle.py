@@ -17,6 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,7 +63,7 @@ class MultigridCycle(LinearMap):
     @torch.no_grad()
     def matvec(self, x: Tensor) -> Tensor:
         d = len(self.shape)
-        batch = torch.broadcast_shapes(x.shape[:-d], self.batch)
+        batch = np.broadcast_shapes(x.shape[:-d], self.batch)
         r = x.expand(*batch, *self.shape)
         flat = r.flatten(-d)
         size = torch.maximum(flat.amax(-1), -flat.amin(-1))  # 9 times as fast as torch's norm

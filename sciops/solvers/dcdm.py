@@ -24,6 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, final
 
+import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
@@ -141,7 +142,7 @@ class _Prediction(LinearMap):
 
     def matvec(self, x: Tensor) -> Tensor:
         d = len(self.shape)
-        x = x.expand(*torch.broadcast_shapes(x.shape[:-d], self.batch), *self.shape)
+        x = x.expand(*np.broadcast_shapes(x.shape[:-d], self.batch), *self.shape)
         size = field_norm(x, d) / self._gain
         size = size.reshape(*size.shape, *[1] * d)
         unit = x / torch.where(size == 0, 1.0, size)

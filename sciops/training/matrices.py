@@ -24,7 +24,9 @@ from torch import Tensor
 
 from sciops.core.config import Settings
 from sciops.core.diffusion import DiffusionMap, Wall
-from sciops.core.linear import LinearMap, SparseMap
+from sciops.core.errors import NotPositiveDefinite
+from sciops.core.linear import LinearMap
+from sciops.data.definite import judge, sparse_map
 from sciops.data.matrices import read_system
 
 Law = Literal["constant", "lognormal", "two_phase", "grains"]
@@ -95,6 +97,11 @@ class File(Settings):
     shape: tuple[PositiveInt, ...] | None = None  # of the grid, the last axis fastest
 
     def draw(self, generator: torch.Generator) -> LinearMap:
-        """The matrix, read anew."""
-        matrix = read_system(self.path).matrix
-        return SparseMap.from_scipy(matrix, self.shape, symmetric=True, positive=True)
+        """The matrix, read anew; NotPositiveDefinite where its entries say that it is not."""
+        system = read_system(self.path)
+        verdict = judge(system.matrix, system.epsilon)
+        if not verdict.symmetric or verdict.positive is False:
+            raise NotPositiveDefinite(
+                f"{self.path}: not symmetric positive definite: {verdict.reason}"
+            )
+        return sparse_map(system.matrix, self.shape, True, True, verdict.labels)
