@@ -22,7 +22,8 @@ The last three are what point smoothing on halved grids is not made for.  In one
 The memory is what the resident size of a process of its own grows by at its highest, from the
 matrix on (Linux).  Preconditioners that were trained (`sciops train`) join in by `--learned`, each
 on the cases of its dimension; the seconds of their training and the solves after which these are
-won back against our multigrid are printed at the end.  cvxopt (CHOLMOD) is used where installed.
+won back against our multigrid are printed at the end.  AMGCL (pyamgcl) and CHOLMOD (cvxopt) take
+part where they are installed.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ CASES = [
     ("obstacles", 64),
     ("obstacles", 96),
     *((kind, 256) for kind in ("stretched", "grains", "gaps")),
+    *(("grains", n) for n in (512, 1024)),
     ("many", 256),
 ]
 Result = tuple[np.ndarray, int, float]  # x, iterations, seconds of the setup
@@ -108,6 +110,8 @@ def candidates(kind: str, n: int, learned: list[Path]) -> tuple[dict[str, Solve]
         solvers["scipy cg, Jacobi"] = lambda: jacobi(matrix, f)
     for method in ("smoothed_aggregation", "ruge_stuben"):
         solvers[f"pyamg {method}, cg"] = lambda method=method: pyamg(matrix, f, method)  # type: ignore[misc]
+    if importlib.util.find_spec("pyamgcl"):
+        solvers["AMGCL smoothed_aggregation, cg"] = lambda: amgcl(matrix, f)
     if importlib.util.find_spec("cvxopt") and n <= 512 and len(A.shape) == 2:
         S = lower(matrix)
         solvers["CHOLMOD (cvxopt)"] = lambda: cholmod(S, f)
@@ -296,6 +300,22 @@ def pyamg(matrix: Any, f: np.ndarray, method: str) -> Result:
     found = [krylov(matrix, row, M.matvec, setup) for row in np.atleast_2d(f)]
     x = np.stack([row for row, _, _ in found]).reshape(f.shape)
     return x, max(count for _, count, _ in found), setup
+
+
+def amgcl(matrix: Any, f: np.ndarray) -> Result:
+    """AMGCL's smoothed aggregation with sparse approximate inverses, compiled as a whole."""
+    import pyamgcl as peer
+
+    started = clock()
+    coarse = {"coarsening.type": "smoothed_aggregation", "relax.type": "spai0"}
+    levels = peer.amg(matrix.tocsr(), prm=coarse)
+    solve = peer.solver(levels, prm={"type": "cg", "tol": RTOL, "maxiter": 5000})
+    setup = clock() - started
+    found, most = [], 0
+    for row in np.atleast_2d(f):
+        found.append(np.array(solve(row)))
+        most = max(most, int(solve.iters))
+    return np.stack(found).reshape(f.shape), most, setup
 
 
 def lower(matrix: Any) -> Any:

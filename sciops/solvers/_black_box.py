@@ -253,7 +253,8 @@ class Parities:
                 collapsed[along] = collapsed[along] + t if along in collapsed else t
         held = torch.where(total > ROUNDING * self.diagonal[a], total, 0.0)  # s; less is rounding
         positive = {o: self._within(a, o, t.clamp(min=0.0)) for o, t in collapsed.items()}
-        positive = {o: t * self.tilt.get((a, o), 1.0) for o, t in positive.items()}
+        if self.tilt:
+            positive = {o: t * self.tilt[a, o] for o, t in positive.items()}
         held = held + sum(positive.values())
         inverse = torch.where(held > 0, 1.0 / torch.where(held > 0, held, 1.0), 0.0)
         return {o: t * inverse for o, t in positive.items()}

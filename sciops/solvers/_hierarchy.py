@@ -77,16 +77,24 @@ class Hierarchy:
         d = self.coarsest.dimensions
         dead = (self.coarsest.diagonal == 0).flatten(-d)  # (*stack, N)
         matrix = self.coarsest.dense()
-        matrix = matrix + torch.diag_embed(dead.to(matrix))
+        if bool(dead.any()):
+            matrix = matrix + torch.diag_embed(dead.to(matrix))
         if self.labels is not None:
             k = self.labels.flatten(-d)
             same = (k[..., :, None] == k[..., None, :]) & ((k >= 0) & ~dead)[..., None]
             h = matrix.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
             matrix = matrix + h * same / same.sum(-1, keepdim=True).clamp(min=1)
-        finite = matrix.isfinite().all(-1).all(-1)[..., None, None]
-        factor, info = torch.linalg.cholesky_ex(torch.where(finite, matrix, 0.0))
-        definite = (info == 0)[..., None, None]
-        unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
-        inverse = torch.cholesky_inverse(torch.where(definite, factor, unit))
-        inverse = torch.where(definite & ~(dead[..., None] | dead[..., None, :]), inverse, 0.0)
-        return torch.where(finite, inverse, torch.nan)
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        failed = info != 0
+        if bool(failed.any()):
+            unit = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+            factor = torch.where(failed[..., None, None], unit, factor)
+        inverse = torch.cholesky_inverse(factor)
+        if bool(failed.any()):
+            finite = matrix.isfinite().all(-1).all(-1)
+            value = torch.where(finite, 0.0, torch.nan).to(matrix)[..., None, None]
+            inverse = torch.where(failed[..., None, None], value, inverse)
+        if bool(dead.any()):
+            solid = (dead[..., None] | dead[..., None, :]) & inverse.isfinite()
+            inverse = torch.where(solid, 0.0, inverse)
+        return inverse

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -83,9 +84,9 @@ class MultigridCycle(LinearMap):
         work.smooth()
         coarse = work.restricted_residual()
         if coarser:
-            coarser[0].load(coarse)
+            coarser[0].take()
             self._cycle(coarser)
-            coarser[0].store(coarse)
+            coarser[0].give()
         else:
             coarse.copy_(self._solve_coarsest(coarse))
         work.correct()
@@ -110,7 +111,10 @@ class MultigridCycle(LinearMap):
         try:
             return free.pop(), free
         except IndexError:
-            return [_Work(level, batch, self._steps) for level in self._levels], free
+            works = [_Work(level, batch, self._steps) for level in self._levels]
+            for finer, coarser in pairwise(works):
+                coarser.join(finer.coarse)
+            return works, free
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_free": {}}
@@ -169,6 +173,8 @@ class _Work:
         even = self.q[level.even]
         self.coarse = even.view(*self.batch, *level.packed_shape)
         self.restrict = [(even[..., j], w, self.q[a][..., i]) for w, a, i, j in level.transfers]
+        self.taken: list[tuple[Tensor, Tensor]] = []
+        self.given: list[tuple[Tensor, Tensor]] = []
         self.prolong = [(self.x[a][..., i], w, even[..., j]) for w, a, i, j in level.transfers]
 
     def _fields(self) -> dict[Index, Tensor]:
@@ -184,13 +190,24 @@ class _Work:
             there = tuple(slice(n) for n in points.shape[len(self.batch) :])
             yield points, packed[a].view(*self.batch, *self.level.packed_shape)[(..., *there)]
 
-    def load(self, r: Tensor, factor: Tensor | None = None) -> None:
+    def join(self, field: Tensor) -> None:
+        """Take right-hand sides from, and write x to, one tensor (*batch, *shape) from now on."""
+        self.taken, self.given = list(self._views(field, self.r)), list(self._views(field, self.x))
+
+    def take(self) -> None:
+        """Read the right-hand side in the tensor of `join`."""
+        for points, to in self.taken:
+            to.copy_(points)
+
+    def give(self) -> None:
+        """Write x there."""
+        for points, from_ in self.given:
+            points.copy_(from_)
+
+    def load(self, r: Tensor, factor: Tensor) -> None:
         """Take r (*batch, *shape), times a factor, as the right-hand side."""
         for points, to in self._views(r, self.r):
-            if factor is None:
-                to.copy_(points)
-            else:
-                torch.mul(points, factor, out=to)
+            torch.mul(points, factor, out=to)
 
     def store(self, z: Tensor) -> None:
         """Write x into z (*batch, *shape)."""
