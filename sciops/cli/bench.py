@@ -24,8 +24,14 @@ def run(
     from sciops.bench.report import print_summary, write_report
     from sciops.bench.runner import run_suite
     from sciops.cli._console import console
+    from sciops.core.config import read_yaml
 
-    found, jobs = suites.read(suites.find(suite), settings or [])
+    source = suites.find(suite)
+    tree = read_yaml(source)
+    if "systems" in tree:
+        _solvers(tree, source, settings or [], output, dry_run)
+        return
+    found, jobs = suites.read(source, settings or [])
     folder = Path(output or f"runs/{found.name}")
     data = _load(jobs)
     if dry_run:
@@ -47,6 +53,26 @@ def run(
     console.print(f"report: {report}")
     if "failed" in statuses.values():
         raise typer.Exit(1)
+
+
+def _solvers(tree, source, settings, output, dry_run) -> None:  # type: ignore[no-untyped-def]
+    """Run a suite of linear solvers."""
+    from pathlib import Path
+
+    from sciops.bench.solver_report import print_summary, write_report
+    from sciops.bench.solver_suite import read, run_suite
+    from sciops.cli._console import console
+
+    suite = read(tree, str(source), settings)
+    folder = Path(output or f"runs/{suite.name}")
+    if dry_run:
+        for name in suite.systems:
+            console.print(f"{name}: seeds {list(suite.seeds)}, solvers {', '.join(suite.solvers)}")
+        return
+    states = {"running": "solving", "finished": "done already", "done": "done"}
+    run_suite(suite, folder, lambda job, state: console.print(f"{job}: {states[state]}"))
+    print_summary(folder, console)
+    console.print(f"report: {write_report(folder)}")
 
 
 def _load(jobs):  # type: ignore[no-untyped-def]
@@ -107,18 +133,19 @@ def _one_step(operator, windows, batch_size: int) -> float:  # type: ignore[no-u
 
 
 @app.command("report")
-def report(folder: str = typer.Argument(help="folder of a suite")) -> None:
+def write(folder: str = typer.Argument(help="folder of a suite")) -> None:
     """Write report.html of a suite's folder anew, and print its table."""
     from pathlib import Path
 
-    from sciops.bench.report import print_summary, write_report
+    from sciops.bench import report, solver_report
     from sciops.cli._console import console
     from sciops.core.errors import DataError
 
     if not (Path(folder) / "results.csv").is_file():
         raise DataError(folder, "not the folder of a suite: results.csv is missing; run it first")
-    path = write_report(Path(folder))
-    print_summary(Path(folder), console)
+    kind = solver_report if (Path(folder) / "jobs").is_dir() else report
+    path = kind.write_report(Path(folder))
+    kind.print_summary(Path(folder), console)
     console.print(f"report: {path}")
 
 

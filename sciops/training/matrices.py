@@ -7,9 +7,9 @@ r"""Matrices to train a preconditioner on: random media on a grid, or one matrix
     two_phase    a = c where g > q, else 1; q uniform in -1 .. 1
     grains       a = c^v, v uniform in 0 .. 1 cell by cell
 
-log c is uniform between 0 and that of `contrast`.  g is white noise, periodic, smoothed by a
-Gaussian of 1 cell up to an eighth of the grid.  Solid cells are where another such field is
-largest, on a share of the cells that is uniform between 0 and `solid`.
+log c is uniform between those of `least_contrast` and `contrast`.  g is white noise, periodic,
+smoothed by a Gaussian of 1 cell up to an eighth of the grid.  Solid cells are where another such
+field is largest, on a share of the cells that is uniform between 0 and `solid`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 from torch import Tensor
 
 from sciops.core.config import Settings
@@ -39,9 +39,19 @@ class Media(Settings):
     shape: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, max_length=3)
     laws: tuple[Law, ...] = Field(("lognormal", "two_phase", "grains"), min_length=1)
     contrast: float = Field(1e4, ge=1)
+    least_contrast: float = Field(1.0, ge=1)
     walls: Wall = "dirichlet"
     solid: float = Field(0.0, ge=0, lt=1)
     stack: PositiveInt = 4  # maps at a time
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Media:
+        if self.least_contrast > self.contrast:
+            raise ValueError(
+                f"least_contrast must not exceed contrast, got {self.least_contrast:g} and "
+                f"{self.contrast:g}"
+            )
+        return self
 
     def draw(self, generator: torch.Generator) -> DiffusionMap:
         """The next maps, in float64; the same ones for the same state of `generator`."""
@@ -62,7 +72,8 @@ class Media(Settings):
         )
 
     def _coefficient(self, law: Law, generator: torch.Generator) -> Tensor:
-        power = math.log(self.contrast) * float(torch.rand((), generator=generator))
+        low, high = math.log(self.least_contrast), math.log(self.contrast)
+        power = low + (high - low) * float(torch.rand((), generator=generator))
         if law == "constant":
             return torch.ones(self.shape, dtype=torch.float64)
         if law == "grains":

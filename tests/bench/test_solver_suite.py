@@ -1,0 +1,151 @@
+"""Suites of linear solvers: rows by hand, jobs done once, refusals that do not stop the others."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import save_npz
+from scipy.sparse.linalg import cg as scipy_cg
+from typer.testing import CliRunner
+
+from sciops.bench import solver_suite
+from sciops.bench.solver_report import write_report
+from sciops.cli import application
+from sciops.core.config import parse_yaml
+from sciops.core.errors import ConfigError, DataError
+from sciops.solvers.learned_multigrid import Trained, save
+from sciops.training.matrices import Media
+
+SUITE = """
+name: small
+title: Small systems
+note: Two systems and a file.
+rtol: 1.0e-8
+repeats: 1
+seeds: [0, 1]
+systems:
+  grains: {kind: media, shape: [12, 11], laws: [grains], contrast: 100.0}
+  closed: {kind: media, shape: [5, 6, 4], laws: [constant], walls: neumann}
+solvers:
+  cg: {solver: {kind: cg}}
+  multigrid: {solver: {kind: cg}, preconditioner: {kind: multigrid, coarsest: 20}}
+  direct: {solver: {kind: direct}}
+"""
+
+
+def suite(text=SUITE, *assignments):
+    return solver_suite.read(parse_yaml(text, "small.yaml"), "small.yaml", assignments)
+
+
+def run(folder, text=SUITE, *assignments):
+    seen = []
+    path = solver_suite.run_suite(suite(text, *assignments), folder, lambda *p: seen.append(p))
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file)), seen
+
+
+def test_rows(tmp_path):
+    rows, seen = run(tmp_path)
+    assert len(rows) == 2 * 2 * 3 and seen[:2] == [
+        ("grains-seed0", "running"),
+        ("grains-seed0", "done"),
+    ]
+    assert {r["status"] for r in rows} == {"CONVERGED"}
+    assert all(float(r["residual"]) <= 1e-8 for r in rows)
+    assert all(float(r["ratio"]) == 1 for r in rows if r["solver"] == "cg")
+    assert all(float(r["total_ms"]) > 0 for r in rows)
+    first = rows[0]
+    assert first["solver"] == "cg" and first["unknowns"] == "132"
+    generator = torch.Generator().manual_seed(0)
+    A = Media(shape=(12, 11), laws=("grains",), contrast=100.0, stack=1).draw(generator)
+    b = torch.randn(A.shape, dtype=torch.float64, generator=generator).numpy().ravel()
+    count = []
+    scipy_cg(A.sparse().tocsr(), b, rtol=1e-8, atol=0, callback=count.append)
+    assert abs(int(first["iterations"]) - len(count)) <= 1
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    before, _ = run(tmp_path)
+    again, seen = run(tmp_path)
+    assert again == before and {state for _, state in seen} == {"finished"}
+    (tmp_path / "jobs" / "grains-seed1.json").unlink()
+    _, seen = run(tmp_path)
+    assert ("grains-seed1", "running") in seen and ("grains-seed0", "finished") in seen
+    _, seen = run(tmp_path, SUITE, "rtol=1e-4")
+    assert ("grains-seed0", "running") in seen
+
+
+def test_curves_end_at_the_tolerance(tmp_path):
+    run(tmp_path)
+    job = json.loads((tmp_path / "jobs" / "grains-seed0.json").read_text())
+    for label in ("cg", "multigrid"):
+        curve = job["curves"][label]
+        row = next(r for r in job["rows"] if r["solver"] == label)
+        assert curve[0] == 1 and len(curve) == row["iterations"] + 1
+        assert curve[-1] <= 1e-8 < curve[-2]
+    assert job["curves"]["direct"] == []
+
+
+def test_a_refusal_is_a_row(tmp_path):
+    save(tmp_path / "trained", Trained(dimension=2, channels=4, depth=1).build())
+    entry = f"{{solver: {{kind: cg}}, preconditioner: {{folder: '{tmp_path / 'trained'}'}}}}"
+    rows, _ = run(tmp_path / "out", f"{SUITE}  learned: {entry}\n")
+    status = {(r["system"], r["solver"]): r["status"] for r in rows}
+    assert status["grains", "learned"] == status["closed", "direct"] == "CONVERGED"
+    assert status["closed", "learned"].startswith("refused: this network is for fields of 2")
+
+
+def test_a_matrix_from_a_file_with_its_right_hand_side(tmp_path):
+    A = Media(shape=(9, 8), stack=1).draw(torch.Generator().manual_seed(3))
+    save_npz(tmp_path / "A.npz", A.sparse().tocsr())
+    text = SUITE.replace(
+        "solvers:", f"  file: {{kind: file, path: '{tmp_path / 'A.npz'}'}}\nsolvers:"
+    )
+    rows, _ = run(tmp_path / "out", text)
+    mine = [r for r in rows if r["system"] == "file"]
+    assert [r["status"] for r in mine if r["solver"] == "direct"] == ["CONVERGED"] * 2
+    refused = [r["status"] for r in mine if r["solver"] == "multigrid"]  # no shape, no grid
+    assert all("neighbours" in status for status in refused)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("solvers.cg.solver.kind=cgg", "unknown solver 'cgg'"),
+        ("solvers.cg.preconditioner={kind: direct}", "direct is a solver only"),
+        ("solvers.cg.preconditioner={kind: jacobbi}", "unknown solver 'jacobbi'"),
+        ("systems.grains.laws=[grain]", "grains"),
+        ("systems.grains.contrast=0.5", "contrast"),
+        ("systems.grains.least_contrast=1e6", "least_contrast must not exceed contrast"),
+        ("seeds=[]", "seeds"),
+        ("rtol=0", "rtol"),
+    ],
+)
+def test_faults_are_told_before_anything_runs(change, error):
+    with pytest.raises(ConfigError, match=error):
+        suite(SUITE, change)
+
+
+def test_a_folder_that_holds_nothing():
+    with pytest.raises(DataError, match="not a trained preconditioner"):
+        suite(SUITE, "solvers.cg.preconditioner={folder: nowhere}")
+
+
+def test_report_and_command(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(SUITE)
+    done = CliRunner().invoke(application(), ["bench", "run", "small.yaml", "-o", "out"])
+    assert done.exit_code == 0, done.output
+    assert "grains: 132 unknowns" in done.output and "report: out/report.html" in done.output
+    page = Path("out/report.html").read_text()
+    assert page.count("<table>") == 2 and page.count("data:image/png") == 2
+    assert "Two systems and a file." in page
+    again = CliRunner().invoke(application(), ["bench", "report", "out"])
+    assert again.exit_code == 0 and Path("out/report.html").read_text() == page
+    assert write_report("out") == Path("out/report.html")
+    assert np.isfinite(float(json.loads(Path("out/jobs/grains-seed0.json").read_text())["threads"]))
