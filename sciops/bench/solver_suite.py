@@ -243,7 +243,7 @@ def _method(entry: Entry, rtol: float, where: str) -> Method:
     if tree is None:
         return Method(solver, None)
     if "folder" in tree:
-        return Method(solver, _trained.load(validate(Folder, tree, where).folder))  # type: ignore[arg-type]
+        return Method(solver, _trained.load(validate(Folder, tree, where).folder))
     method = validate(_Method, {"kind": tree}, f"{where}: preconditioner").kind
     if not isinstance(method, Preconditioner):
         raise ConfigError(f"{where}: {tree.get('kind')} is a solver only, not a preconditioner")

@@ -218,8 +218,7 @@ def _trained(folder: str) -> Preconditioner:
             f"unknown preconditioner {folder!r}; known: {_with_setup()}, or the folder of a "
             f"trained one.{did_you_mean(folder, resolve.names('solvers'))}"
         )
-    loaded: Preconditioner = load(folder)  # type: ignore[assignment]
-    return loaded
+    return load(folder)
 
 
 def run(

@@ -16,6 +16,8 @@ from sciops.plots.style import WIDTH, drawing, text_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+APART = 10  # ratio of the most to the least iterations above which their axis is logarithmic
+
 
 def convergence(
     residuals: Mapping[str, ArrayLike],
@@ -23,7 +25,7 @@ def convergence(
     looks: Mapping[str, Line] | None = None,
     title: str = "",
 ) -> Figure:
-    """How the residuals of iterative solvers fall.
+    """How the residuals of iterative solvers fall; few and many iterations share a picture.
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ def convergence(
     with drawing() as new_figure:
         figure = new_figure(figsize=(0.75 * WIDTH, 3.9), layout="constrained")
         ax = figure.add_subplot()
-        longest = 1
+        ends: list[int] = []
         for name, values in residuals.items():
             curves = np.atleast_2d(np.asarray(values, dtype=float))
             if curves.ndim != 2 or not curves.shape[1]:
@@ -52,7 +54,7 @@ def convergence(
             several = len(curves) > 1
             for curve in curves:
                 end = int(np.isfinite(curve).sum()) - 1
-                longest = max(longest, end)
+                ends.append(end)
                 style = {"linewidth": 1.1, "alpha": 0.6} if several else {}
                 marker = "o" if end <= 40 else None
                 line(
@@ -73,8 +75,12 @@ def convergence(
             note.set(color=GREYS[0], in_layout=len(residuals) == 1)  # else below the legend
         finish(ax, "iteration", "relative residual  ‖b − A x‖ / ‖b‖", log_y=True)
         ax.set_title(text_of(title, 100))
-        ax.set_xlim(0, longest)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        if max(ends) > APART * max(min(ends), 1):
+            ax.set_xscale("symlog", linthresh=1.0, linscale=0.3)
+            ax.xaxis.set_major_formatter("{x:g}")
+        else:
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set_xlim(0, max(*ends, 1))
         if len(residuals) > 1:
             legend(figure, list(residuals), looks)
     return figure

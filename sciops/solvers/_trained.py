@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sciops.core.config import Settings, read_yaml, validate
 from sciops.core.errors import ConfigError, DataError
+from sciops.core.linear import LinearMap, as_linear_map
 from sciops.core.resolve import names
 from sciops.data.files import write_text
 from sciops.data.weights import read_weights, write_weights
@@ -26,12 +27,43 @@ from sciops.data.weights import read_weights, write_weights
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
 
+class TrainedModule(nn.Module, ABC):
+    """A preconditioner with weights."""
+
+    @abstractmethod
+    def setup(self, A: LinearMap) -> LinearMap:
+        """M with M r close to A^-1 r, of A's type; once a matrix."""
+
+    def aspreconditioner(self, matrix: Any, shape: Sequence[int] | None = None) -> Any:
+        """M as a `scipy.sparse.linalg.LinearOperator`, for the solvers of scipy.
+
+        Parameters
+        ----------
+        matrix
+            What `as_linear_map` takes, symmetric positive definite.
+        shape
+            Of the grid of its unknowns, the last axis fastest.
+
+        Raises
+        ------
+        ShapeError, SciopsError
+            As `setup`.
+
+        Notes
+        -----
+        `scipy.sparse.linalg.cg` needs an M that is symmetric positive definite itself, and does not
+        ask: learned multigrid is, a predictor of directions is not.
+        """
+        A = as_linear_map(matrix, shape, symmetric=True, positive=True)
+        return self.setup(A).as_linear_operator()
+
+
 class TrainedSettings(Settings, ABC):
     """What a preconditioner is built from."""
 
     @abstractmethod
-    def build(self) -> nn.Module:
-        """The module at its start; it has `setup(A)`."""
+    def build(self) -> TrainedModule:
+        """The module at its start."""
 
 
 def settings_of(tree: Mapping[str, Any], source: str) -> TrainedSettings:
@@ -102,7 +134,7 @@ def save(
     return folder
 
 
-def load(folder: str | Path, kind: str | None = None) -> nn.Module:
+def load(folder: str | Path, kind: str | None = None) -> TrainedModule:
     """Read a preconditioner that `save` wrote, on the CPU, in float32 and `eval()`.
 
     Raises

@@ -27,7 +27,7 @@ from typing import Annotated, Literal, final
 import numpy as np
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from sciops.core.config import Settings
 from sciops.core.errors import ShapeError
@@ -80,7 +80,7 @@ class Trained(_trained.TrainedSettings):
 
 
 @final
-class Predictor(nn.Module):
+class Predictor(_trained.TrainedModule):
     """A network as a preconditioner; after training, or before it at random.
 
     Parameters

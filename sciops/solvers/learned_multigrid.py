@@ -35,7 +35,7 @@ from typing import Literal, final
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
-from torch import Tensor, nn
+from torch import Tensor
 
 from sciops.core.errors import ShapeError
 from sciops.core.linear import LinearMap
@@ -67,7 +67,7 @@ class Trained(_trained.TrainedSettings):
 
 
 @final
-class MultigridNetwork(nn.Module):
+class MultigridNetwork(_trained.TrainedModule):
     """A network as a preconditioner; after training, or before it, when it changes nothing.
 
     Parameters

@@ -49,6 +49,14 @@ def test_misuse_is_told(values):
         convergence({"cg": values})
 
 
+def test_few_and_many_iterations_on_one_axis():
+    few, many = 10.0 ** -np.arange(8), 10.0 ** -np.linspace(0, 7, 700)
+    (ax,) = convergence({"cg with multigrid": few, "cg": many}).axes
+    assert ax.get_xscale() == "symlog" and ax.get_xlim() == (0, 699)
+    (ax,) = convergence({"cg": many}).axes
+    assert ax.get_xscale() == "linear"
+
+
 def test_saved_like_every_picture(tmp_path):
     path = plots.save(convergence({"cg": [1, 0.1, 0.01]}, 1e-2), tmp_path / "a.svg")
     assert "<svg" in path.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse.linalg import cg as scipy_cg
 
 from sciops.core.config import validate
 from sciops.core.diffusion import DiffusionMap
@@ -211,6 +212,17 @@ def test_sparse_matrices_of_neighbours_will_do():
     torch.testing.assert_close(
         made.setup(sparse).matvec(r), z, rtol=1e-8, atol=1e-8 * float(z.detach().abs().max())
     )
+
+
+def test_scipy_takes_it_as_a_preconditioner():
+    """scipy's own conjugate gradients, in as many iterations as ours."""
+    A, made, count = medium((40, 33)), network((40, 33), 0.1).float().eval(), []
+    b, csr = noise(A), A.sparse().tocsr()
+    M = made.aspreconditioner(csr, A.shape)
+    x, info = scipy_cg(csr, b.numpy().ravel(), rtol=1e-6, atol=0, M=M, callback=count.append)
+    ours = CG(rtol=1e-6).solve(A, b, M=made).check()
+    assert info == 0 and abs(len(count) - int(ours.iterations)) <= 1
+    np.testing.assert_allclose(x, ours.x.numpy().ravel(), rtol=0, atol=1e-4 * np.abs(x).max())
 
 
 def test_errors_name_what_does_not_fit(tmp_path):
