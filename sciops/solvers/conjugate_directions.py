@@ -15,6 +15,10 @@ close to A^-1 r stay above that up to the condition number 4 eps^(-3/2)), or whe
 There q is r, scaled by the diagonal of A where that is known and positive, and
 `Solution.fallbacks` counts it.  If <p, A p> <= 0 even then, A is not positive definite: BREAKDOWN.
 
+A predictor may also lead on without getting anywhere.  With `patience` n, a right-hand side whose
+residual does not halve within n iterations starts again with an empty window, and if that happens
+again M is not asked any more: from there on q is the scaled r, each time counted in `fallbacks`.
+
 Stopping, the true residual and batches: `_krylov.py`.  Where r has to be replaced, the window is
 emptied.
 
@@ -30,7 +34,7 @@ from collections import deque
 from typing import NamedTuple, final
 
 import torch
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor
 
 from sciops.core.errors import SciopsError
@@ -52,10 +56,11 @@ class ConjugateDirections(Iterative):
     """
 
     window: NonNegativeInt | None = 2  # m; 0 keeps none, null keeps all
+    patience: PositiveInt | None = None  # n; null: M is asked to the end
 
     def recurrence(self, system: System) -> Recurrence:
         demand_positive("A", system.A)
-        return _Directions(system, self.window)
+        return _Directions(system, self.window, self.patience)
 
 
 class _Direction(NamedTuple):
@@ -70,8 +75,12 @@ class _Direction(NamedTuple):
 class _Directions(Recurrence):
     """The window of the last directions, oldest first."""
 
-    def __init__(self, system: System, window: int | None) -> None:
-        self.system = system
+    def __init__(self, system: System, window: int | None, patience: int | None) -> None:
+        self.system, self.patience = system, patience
+        norm = system.norm(system.b)  # (*batch)
+        self.mark = torch.full_like(norm, torch.inf)  # <r, r> / 4 is to be reached
+        self.since = torch.zeros_like(norm)  # iterations since the mark was set
+        self.strikes = torch.zeros_like(norm)
         self.kept: deque[_Direction] = deque(maxlen=window)
         eps = torch.finfo(system.b.dtype).eps
         self.repeated, self.idle = eps, eps**0.75
@@ -84,8 +93,10 @@ class _Directions(Recurrence):
             self.kept[i] = _Direction(p, image, torch.where(which, 1.0, curvature))
 
     def step(self, state: State) -> None:
+        if self.patience is not None:
+            self._watch(state, self.patience)
         q, sound = self._prediction(state)
-        fallback = state.running & ~sound  # (*batch)
+        fallback = state.running & (~sound | (self.strikes > 1))  # (*batch)
         for _ in range(2):  # at most one repetition, with fallbacks for what failed
             if bool(fallback.any()):
                 q = torch.where(self.system.broadcast(fallback), self._residual(state), q)
@@ -99,6 +110,17 @@ class _Directions(Recurrence):
         p, image = state.of_running(new.p), state.of_running(new.image)
         state.advance(state.ratio(slope, new.curvature), p, image)
         self.kept.append(_Direction(p, image, torch.where(state.running, new.curvature, 1.0)))
+
+    def _watch(self, state: State, patience: int) -> None:
+        """Set the mark anew where r has halved; restart where it takes too long."""
+        halved = state.square <= self.mark / 4
+        late = state.running & ~halved & (self.since >= patience)
+        if bool(late.any()):
+            self.restart(late)
+            self.strikes += late
+        anew = halved | late | ~self.mark.isfinite()
+        self.mark = torch.where(anew, state.square, self.mark)
+        self.since = torch.where(anew, 1.0, self.since + 1)
 
     def _prediction(self, state: State) -> tuple[Tensor, Tensor]:
         """(M(r / ||r||) with max|q| = 1, where that is possible); 0 elsewhere."""

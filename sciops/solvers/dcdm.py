@@ -166,6 +166,7 @@ class DCDM(Iterative):
     """
 
     window: NonNegativeInt | None = 2  # earlier directions to be conjugate to; null keeps all
+    patience: PositiveInt | None = 100  # iterations in which the residual must halve, see there
     predictor: Path | None = None  # folder that `save` wrote
 
     def recurrence(self, system: System) -> Recurrence:
@@ -174,7 +175,8 @@ class DCDM(Iterative):
             M = load(self.predictor).to(system.A.device).setup(system.A)
             kernel = system.A.kernel
             system = replace(system, M=M if kernel is None else Projected(M, kernel))
-        return ConjugateDirections(window=self.window).recurrence(system)
+        settings = ConjugateDirections(window=self.window, patience=self.patience)
+        return settings.recurrence(system)
 
 
 def save(folder: str | Path, predictor: Predictor, card: str = "") -> Path:

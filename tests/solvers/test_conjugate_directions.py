@@ -421,3 +421,33 @@ def test_a_and_the_window_are_checked():
         ConjugateDirections().solve(as_linear_map(np.eye(4)), b)
     with pytest.raises(ConfigError, match="window"):
         validate(ConjugateDirections, {"window": -1})
+
+
+def test_a_predictor_that_leads_nowhere_is_dropped_after_two_warnings():
+    """M gives the Laplacian's worst directions; with patience the scaled residual takes over."""
+    A = diffusion(24)
+    b = noise(*A.shape)
+    plain = int(CG(rtol=1e-8).solve(A, b).check().iterations)
+    worst = function(A, lambda r: A.matvec(A.matvec(A.matvec(r))))
+    settings = {"rtol": 1e-8, "maxiter": 40 * plain, "window": 2}
+    lost = ConjugateDirections(**settings).solve(A, b, M=worst)
+    saved = ConjugateDirections(**settings, patience=20).solve(A, b, M=worst).check()
+    assert int(lost.iterations) > 4 * int(saved.iterations) or lost.status is not Status.CONVERGED
+    assert 0 < int(saved.fallbacks) < int(saved.iterations) <= 40 + 2 * plain
+    good = ConjugateDirections(rtol=1e-8, patience=20).solve(A, b, M=smoother(A)).check()
+    assert int(good.fallbacks) == 0
+
+
+def test_patience_is_for_each_right_hand_side():
+    A = diffusion(24)
+    b, exact = noise(2, *A.shape), inverse(A)
+
+    def mixed(r):
+        z = r.clone()
+        z[0] = A.matvec(A.matvec(A.matvec(r[0])))
+        z[1] = exact.matvec(r[1])
+        return z
+
+    solution = ConjugateDirections(rtol=1e-8, patience=15).solve(A, b, M=function(A, mixed)).check()
+    assert int(solution.fallbacks[0]) > 0 and int(solution.fallbacks[1]) == 0
+    assert int(solution.iterations[1]) <= 2
