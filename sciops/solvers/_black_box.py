@@ -286,7 +286,8 @@ class Parities:
         return Entries(diagonal, {o: -v for o, v in fields.items()}, d)
 
     def _operator_times_prolongation(self, a: Index) -> dict[Index, Tensor]:
-        """A P: point j of parity a and even point j + q -> entry (*stack, M)."""
+        """A P: point j of parity a and even point j + q -> entry (*stack, M), q >= 0 as tuples."""
+        even = (0,) * self.dimensions
         rows: dict[Index, Tensor] = {}
         for c, w in self.weights[a].items():
             rows[c] = self.diagonal[a] * w
@@ -297,6 +298,8 @@ class Parities:
             steps = [(i + k) // 2 for i, k in zip(a, o, strict=True)]
             for c, w in self.weights[b].items():
                 q = tuple(i + k for i, k in zip(steps, c, strict=True))
+                if q < even:  # of use for couplings q - c < 0 only, which symmetry gives
+                    continue
                 if q not in rows:
                     rows[q] = torch.zeros_like(t)
                 add_product(rows[q], t, w, shift, -1.0)
