@@ -7,7 +7,7 @@ case**, against which the discretisation is measured, and **samples** for learni
     Stationary   A u = f          `operator() @ exact() ~ rhs()`
     Evolution    u_t = F(u) + s   `advance(exact(0), 0, t, source) ~ exact(t)`
 
-Only numpy is needed to make samples; torch is imported where a map or tensor is asked for.
+Most need only numpy to make samples; torch is imported where a map or tensor is asked for.
 """
 
 from __future__ import annotations
