@@ -59,20 +59,20 @@ def _preconditioner(tree: dict[str, Any], source: str, folder: Path, quiet: bool
 
     from sciops.cli._console import bar, console
     from sciops.core.config import validate
-    from sciops.training.preconditioner import PreconditionerRun, train
+    from sciops.training.preconditioner import PreconditionerRun, described, train, unseen
 
     config = validate(PreconditionerRun, tree, source)
     with bar(f"{folder.name}", quiet) as progress:
         run = train(config, folder, progress)
     if quiet:
         return
-    console.print("iterations to a relative residual of 1e-6 on matrices of another seed")
+    console.print(f"iterations to a relative residual of 1e-6 on {unseen(config)}")
     table = Table(box=None)
-    for column in ("preconditioner", "least", "mean", "most"):
+    for column in ("preconditioner", "least", "mean", "most", "not solved"):
         table.add_column(column, justify="left" if column == "preconditioner" else "right")
-    for name, n in run["iterations"].items():
-        if n:
-            table.add_row(name, str(min(n)), f"{sum(n) / len(n):.1f}", str(max(n)))
+    for name, counts in run["iterations"].items():
+        if counts:
+            table.add_row(name, *described(counts))
     console.print(table)
 
 

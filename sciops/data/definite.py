@@ -2,7 +2,8 @@ r"""What the entries of a matrix say of it: symmetric, positive definite, singul
 
     symmetric       |a_ij - a_ji| <= rounding sqrt(|a_ii a_jj|)             rounding = eps^0.7
     not definite    a_ii < 0, or a_ij^2 > a_ii a_jj for some i != j         2 x 2 minors
-    kernel          A 1_k = 0 for the 1_k of a component k of the graph of A
+    kernel          A 1_k = 0 for the 1_k of a component k of the graph of A, up to the rounding of
+                    a sum, 2 n eps sum_j |a_ij| in a row of n entries
     definite        a_ii >= sum_{j != i} |a_ij| for all i, and > for one i of each component that is
                     not of the kernel                                       Gershgorin, Taussky
 
@@ -69,7 +70,7 @@ def judge(matrix: Any, epsilon: float = float(np.finfo(np.float64).eps)) -> Verd
         worst = int(np.argmax(np.where(wrong, np.abs(skew.data), 0.0)))
         i, j = int(skew.row[worst]), int(skew.col[worst])
         return Verdict(False, None, None, f"{_entry(matrix, i, j)}, {_entry(matrix, j, i)}")
-    labels = _kernel(matrix, rounding)
+    labels = _kernel(matrix, epsilon)
     counter = _not_definite(matrix, d, root, rounding)
     if counter is not None:
         return Verdict(True, False, labels, counter)
@@ -93,10 +94,10 @@ def _components(matrix: Any) -> NDArray[np.int64]:
     return connected_components(matrix, directed=False)[1].astype(np.int64)
 
 
-def _kernel(matrix: Any, rounding: float) -> NDArray[np.int64] | None:
+def _kernel(matrix: Any, epsilon: float) -> NDArray[np.int64] | None:
     """Labels of the components on which all rows sum to zero; -1 on the others."""
     sums = np.abs(np.asarray(matrix.sum(axis=1)).ravel())
-    zero = sums <= rounding * _sizes(matrix)
+    zero = sums <= 2 * np.diff(matrix.indptr) * epsilon * _sizes(matrix)
     if not zero.any():
         return None
     component = _components(matrix)

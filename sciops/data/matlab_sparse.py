@@ -36,10 +36,10 @@ def read(path: Path, name: str) -> Any:
         If the file is damaged, or does not fit the memory budget.
     """
     with structure(path):
-        found = next(m for m in matlab._matrices(path) if m.name == name and m.kind == "sparse")
+        found = next(m for m in matlab.matrices(path) if m.name == name and m.kind == "sparse")
         content, at, arrays = _content(path, found), found.numbers, []
         for _ in range(4 if found.complex else 3):
-            kind, start, length, at = matlab._sub(path, content, at, found.order)
+            kind, start, length, at = matlab.subelement(path, content, at, found.order)
             if kind not in matlab.TYPES or start + length > len(content):
                 raise DataError(path, f"a damaged MATLAB file: {name} has {length} bytes of {kind}")
             dtype = np.dtype(found.order + matlab.TYPES[kind])
@@ -60,6 +60,6 @@ def _content(path: Path, m: Any) -> bytes:
         content = file.read(m.length)
     if not m.compressed:
         return content
-    _, inside = matlab._tag(path, matlab._decompressed(path, content, 8), m.order)
+    _, inside = matlab.tag(path, matlab.decompressed(path, content, 8), m.order)
     budget.require((inside,), 1, path, f"the matrix {m.name}")
-    return matlab._decompressed(path, content, 8 + inside)[8:]
+    return matlab.decompressed(path, content, 8 + inside)[8:]

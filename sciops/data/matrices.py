@@ -75,13 +75,26 @@ def read_system(
     if rhs is not None:
         at, name = located(rhs)
         name, b = _vector(at, name)
-    elif not matrix_market.is_matrix_market(path) and "b" in containers.arrays(path):
-        at, name = path, "b"
+    elif (beside := _beside(path, name)) is not None:
+        at, name = path, beside
         _, b = _vector(path, name)
     else:
         return LinearSystem(A, None, "", epsilon)
     source = f"{at}:{name}" if name else str(at)
     return LinearSystem(A, _checked_vector(at, b, A.shape[0], shape), source, epsilon)
+
+
+def _beside(path: Path, matrix: str | None) -> str | None:
+    """The name of a `b` in the file of the matrix: in the same group, or at the top."""
+    if matrix_market.is_matrix_market(path):
+        return None
+    arrays = containers.arrays(path)
+    if matrix is None and containers.container(path) != "matlab":
+        found = list(sparse_arrays.matrices(path, _arrays(path)))
+        matrix = found[0] if len(found) == 1 else None
+    group = (matrix or "").rpartition("/")[0]
+    near = [f"{group}/b"] if group else []
+    return next((name for name in [*near, "b"] if name in arrays), None)
 
 
 def located(text: str | Path) -> tuple[Path, str | None]:
@@ -165,7 +178,7 @@ def _checked_matrix(path: Path, A: Any) -> tuple[Any, float]:
         raise DataError(path, "an empty matrix (0 x 0); there is nothing to solve")
     _require_real(path, A, "a matrix")
     stored = np.dtype(A.dtype)
-    A = csr_array(A).astype(np.float64)
+    A = csr_array(A.astype(np.float64))
     A.sum_duplicates()
     bad = np.flatnonzero(~np.isfinite(A.data))
     if len(bad):

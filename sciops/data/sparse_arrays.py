@@ -96,7 +96,8 @@ def compressed(
             f"indices {indices.shape}, indptr {indptr.shape} contradict each other",
         )
     make = {"csr": sparse.csr_array, "csc": sparse.csc_array, "bsr": sparse.bsr_array}[kind]
-    return make((data, indices, indptr), shape=shape)
+    with structure(path):
+        return make((data, indices, indptr), shape=shape)
 
 
 def _read(path: Path, prefix: str, parts: Mapping[str, Stored]) -> Any:

@@ -124,6 +124,8 @@ class _Directions(Recurrence):
 
     def _prediction(self, state: State) -> tuple[Tensor, Tensor]:
         """(M(r / ||r||) with max|q| = 1, where that is possible); 0 elsewhere."""
+        if not bool((state.running & (self.strikes <= 1)).any()):
+            return torch.zeros_like(state.r), torch.zeros_like(state.running)
         unit = state.of_running(state.r) / self._size(state.square.sqrt(), state)
         q = unit if self.system.M is None else self.system.M.matvec(unit)
         size = largest(q, len(self.system.A.shape))

@@ -12,7 +12,8 @@ couplings of P^T A P are left out.
 Whatever the weights, trained or not: coarse points keep their value under P, so that its columns
 are independent; A_c has positive couplings, so that it is an M-matrix; and a Gauss-Seidel sweep
 reduces the error in the norm of any such matrix.  B is therefore symmetric positive definite and
-fits into conjugate gradients.  An untrained network gives x = 0, f = g = 1.
+fits into conjugate gradients.  An untrained network gives x = 0, f = g = 1: `multigrid` but for the
+negative couplings, which that one keeps.
 
     network = Trained(dimension=2).build()     # trained by `sciops.training.directions`
     CG().solve(A, b, M=network.eval())                   # or, from a folder:
@@ -62,13 +63,13 @@ class Trained(_trained.TrainedSettings):
     depth: NonNegativeInt = 2  # convolutions
 
     def build(self) -> MultigridNetwork:
-        """The network at its start, where it changes nothing."""
+        """The network at its start, where all factors are 1."""
         return MultigridNetwork(self)
 
 
 @final
 class MultigridNetwork(_trained.TrainedModule):
-    """A network as a preconditioner; after training, or before it, when it changes nothing.
+    """A network as a preconditioner; before training, all of its factors are 1.
 
     Parameters
     ----------

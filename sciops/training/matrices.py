@@ -15,7 +15,7 @@ field is largest, on a share of the cells that is uniform between 0 and `solid`.
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -24,11 +24,13 @@ from torch import Tensor
 
 from sciops.core.config import Settings
 from sciops.core.diffusion import DiffusionMap, Wall
-from sciops.core.errors import NotPositiveDefinite
+from sciops.core.errors import DataError, NotPositiveDefinite
 from sciops.core.linear import LinearMap
 from sciops.data.definite import judge, sparse_map
-from sciops.data.matrices import read_system
+from sciops.data.files import file_sha256
+from sciops.data.matrices import located, read_system
 
+Draw = Callable[[torch.Generator], LinearMap]  # the next map, or stack of maps
 Law = Literal["constant", "lognormal", "two_phase", "grains"]
 
 
@@ -52,6 +54,15 @@ class Media(Settings):
                 f"{self.contrast:g}"
             )
         return self
+
+    @property
+    def fixed(self) -> bool:
+        """Whether all draws are the same."""
+        return not self.solid and set(self.laws) == {"constant"}
+
+    def source(self) -> Draw:
+        """The function that gives the next maps."""
+        return self.draw
 
     def draw(self, generator: torch.Generator) -> DiffusionMap:
         """The next maps, in float64; the same ones for the same state of `generator`."""
@@ -104,15 +115,45 @@ class File(Settings):
     """One symmetric positive definite matrix."""
 
     kind: Literal["file"] = "file"
-    path: Path
+    path: str  # FILE or FILE:NAME, see `sciops.data.matrices`
     shape: tuple[PositiveInt, ...] | None = None  # of the grid, the last axis fastest
 
-    def draw(self, generator: torch.Generator) -> LinearMap:
-        """The matrix, read anew; NotPositiveDefinite where its entries say that it is not."""
-        system = read_system(self.path)
-        verdict = judge(system.matrix, system.epsilon)
+    @property
+    def fixed(self) -> bool:
+        """Whether all draws are the same."""
+        return True
+
+    def checksum(self) -> str:
+        """SHA-256 of the file, and the name inside it."""
+        path, name = located(self.path)
+        return file_sha256(path) + (f":{name}" if name else "")
+
+    def source(self) -> Draw:
+        """The function that gives the matrix, which is read here once."""
+        A, _ = self.system()
+        return lambda generator: A
+
+    def system(self) -> tuple[LinearMap, Tensor | None]:
+        """The matrix, and the right-hand side (*shape) that is with it.
+
+        Raises
+        ------
+        DataError
+            If the file cannot be read, or holds several right-hand sides.
+        NotPositiveDefinite
+            If the entries say that the matrix is not symmetric positive definite.
+        """
+        found = read_system(self.path)
+        verdict = judge(found.matrix, found.epsilon)
         if not verdict.symmetric or verdict.positive is False:
             raise NotPositiveDefinite(
                 f"{self.path}: not symmetric positive definite: {verdict.reason}"
             )
-        return sparse_map(system.matrix, self.shape, True, True, verdict.labels)
+        A = sparse_map(found.matrix, self.shape, True, True, verdict.labels)
+        if found.b is None:
+            return A, None
+        if found.b.size != A.size:
+            raise DataError(
+                self.path, f"several right-hand sides, {found.b.shape}; expected one or none"
+            )
+        return A, torch.from_numpy(found.b).reshape(A.shape)

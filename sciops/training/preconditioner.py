@@ -1,7 +1,7 @@
 """Training a preconditioner from matrices alone, as a run in a folder that resumes exactly.
 
     config.yaml  README.md  model.safetensors      the trained preconditioner: `load` of its kind
-    run.json     versions, seed, checksum, status, iterations on matrices that it has not seen
+    run.json     versions, settings, status, seconds, iterations on other matrices
     metrics.jsonl  checkpoints/
 
 Adam, the learning rate falling to zero by half a cosine.  All that decides the next step is in a
@@ -15,6 +15,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,8 +24,9 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from sciops.core.config import Settings
-from sciops.core.errors import ConfigError, DataError, ResumeError
-from sciops.data.files import file_sha256, write_text
+from sciops.core.errors import ConfigError, ResumeError
+from sciops.core.solver import Status
+from sciops.data.files import write_text
 from sciops.solvers import _trained
 from sciops.solvers.cg import CG
 from sciops.solvers.conjugate_directions import ConjugateDirections
@@ -33,7 +35,7 @@ from sciops.solvers.multigrid import Multigrid
 from sciops.training import checkpoint
 from sciops.training.directions import Objective, krylov, line_search
 from sciops.training.loop import Diverged, Progress, Stopped, stopping
-from sciops.training.matrices import File, Media
+from sciops.training.matrices import Draw, File, Media
 from sciops.training.ritz import lanczos, right_hand_sides
 from sciops.training.run import flat, read_run, update_run, versions
 
@@ -86,7 +88,7 @@ def minimise(
     generator: torch.Generator,
     folder: Path | None = None,
     progress: Progress | None = None,
-) -> list[float]:
+) -> tuple[list[float], float]:
     """Minimise an objective by Adam.
 
     Parameters
@@ -107,12 +109,13 @@ def minimise(
 
     Returns
     -------
-    The loss of each step, before its update.
+    The loss of each step, before its update; and the seconds spent, over all processes that took
+    part.
 
     Raises
     ------
     Diverged
-        If the loss is NaN or infinite.
+        If the loss or its gradient is NaN or infinite.
     Stopped
         After SIGTERM or SIGINT, when a checkpoint stands.
     """
@@ -129,7 +132,7 @@ def minimise(
             if run.signal is not None:
                 raise Stopped(run.signal, len(run.losses))
     model.eval()
-    return run.losses
+    return run.losses, run.spent()
 
 
 class _Descent:
@@ -143,8 +146,9 @@ class _Descent:
         self.parameters = {k: p for k, p in model.named_parameters() if p.requires_grad}
         self.optimizer = torch.optim.Adam(self.parameters.values(), settings.lr)
         self.losses: list[float] = []
+        self.seconds = 0.0  # spent before this process took over
         self.signal: int | None = None
-        self.saved = time.monotonic()
+        self.started = self.saved = time.monotonic()
 
     def stop(self, number: int) -> None:
         """Ask for the end after this step."""
@@ -162,8 +166,9 @@ class _Descent:
         if not math.isfinite(value):
             raise Diverged(f"the loss is {value} at step {done} of {steps}; try a smaller lr")
         loss.backward()
-        if self.settings.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip)
+        size = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip or math.inf)
+        if not bool(size.isfinite()):
+            raise Diverged(f"the gradient is {size} at step {done} of {steps}; try a smaller lr")
         self.optimizer.step()
         self.losses.append(value)
         return value
@@ -186,8 +191,13 @@ class _Descent:
             "rng": {"generator": self.generator.get_state()},
             "losses": {"losses": torch.tensor(self.losses, dtype=torch.float64)},
         }
-        checkpoint.save(self.folder, len(self.losses), groups, {"optimizer": values})
+        state = {"optimizer": values, "seconds": self.spent()}
+        checkpoint.save(self.folder, len(self.losses), groups, state)
         self.saved = time.monotonic()
+
+    def spent(self) -> float:
+        """Seconds of this run so far, over all processes that it took."""
+        return self.seconds + time.monotonic() - self.started
 
     def resume(self) -> None:
         """Continue from the newest checkpoint, if there is one."""
@@ -204,22 +214,21 @@ class _Descent:
                 }
         self.generator.set_state(tensors["rng"]["generator"])
         self.losses = tensors["losses"]["losses"].tolist()
+        self.seconds = state["seconds"]
 
 
 def run_id(config: PreconditionerRun) -> str:
     """Content hash of a run: settings and the bytes of the matrix."""
     tree = flat(config.model_dump(mode="json", exclude={"training": {"checkpoint_seconds"}}))
     if isinstance(config.matrices, File):
-        if not config.matrices.path.is_file():
-            raise DataError(config.matrices.path, "no such file; give the path of a matrix")
-        tree["matrices.path"] = file_sha256(config.matrices.path)
+        tree["matrices.path"] = config.matrices.checksum()
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def train(
     config: PreconditionerRun, folder: Path, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Train, count iterations on unseen matrices, and write the folder.
+    """Train, count iterations on other matrices, and write the folder.
 
     Returns
     -------
@@ -227,29 +236,34 @@ def train(
 
     Raises
     ------
-    ConfigError, DataError
-        If the settings do not go together, or the matrix cannot be read.
+    ConfigError, DataError, SciopsError
+        If the settings do not go together, or the matrix cannot be read or does not fit.
     ResumeError
         If the folder holds another run.
     Diverged, Stopped
         See `minimise`.
     """
     settings = _trained.settings_of({"preconditioner": config.preconditioner}, "preconditioner")
-    before = read_run(folder)
-    if before and before.get("run_id") != run_id(config):
+    key, before = run_id(config), read_run(folder)
+    if before and before.get("run_id") != key:
         raise ResumeError(f"{folder}: holds another run; choose another folder, or remove this one")
-    if not before and folder.exists() and any(folder.iterdir()):
+    if not before and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ResumeError(f"{folder}: not empty and not a run folder; choose another one")
     if before.get("status") == "finished":
         return before
     torch.manual_seed(config.seed)
     model = settings.build()
+    draw = config.matrices.source()
     generator = torch.Generator().manual_seed(config.seed)
-    objective = _objective(config, generator)
+    with torch.no_grad():
+        model.setup(draw(torch.Generator().manual_seed(config.seed)))  # whether it fits
+    started = time.monotonic()
+    objective = _objective(config.objective, draw, generator)
+    prepared = time.monotonic() - started
     folder.mkdir(parents=True, exist_ok=True)
     update_run(
         folder,
-        run_id=run_id(config),
+        run_id=key,
         status="running",
         seed=config.seed,
         threads=torch.get_num_threads(),
@@ -257,58 +271,80 @@ def train(
         settings=config.model_dump(mode="json"),
         params=sum(p.numel() for p in model.parameters()),
     )
-    started = time.monotonic()
-    spent = float(before.get("train_seconds", 0.0))
-    try:
-        losses = minimise(model, objective, config.training, generator, folder, progress)
-    finally:
-        spent += time.monotonic() - started
-        update_run(folder, train_seconds=spent)
+    losses, seconds = minimise(model, objective, config.training, generator, folder, progress)
     _write_log(folder, losses)
-    counted = iterations(model, config)
-    card = _card(config, losses, counted, spent)
+    counted = iterations(model, config, draw)
+    card = _card(config, losses, counted, prepared + seconds)
     more = config.model_dump(mode="json", exclude={"preconditioner"})
     _trained.save(folder, settings, model.state_dict(), card, more)
-    update_run(folder, status="finished", loss=_tail(losses), iterations=counted)
+    update_run(
+        folder,
+        status="finished",
+        train_seconds=prepared + seconds,
+        loss=_tail(losses),
+        iterations=counted,
+    )
     return read_run(folder)
 
 
-def _objective(config: PreconditionerRun, generator: torch.Generator) -> Objective:
+def _objective(settings: Krylov | LineSearch, draw: Draw, generator: torch.Generator) -> Objective:
     """The function to minimise."""
-    if isinstance(config.objective, Krylov):
-        s = config.objective
-        return krylov(config.matrices.draw, s.batch_size, s.steps, s.window)
-    A = config.matrices.draw(generator)
+    if isinstance(settings, Krylov):
+        return krylov(draw, settings.batch_size, settings.steps, settings.window)
+    A = draw(generator)
     if A.batch:
         raise ConfigError(
             f"objective line_search trains for one matrix: set matrices.stack to 1, got {A.batch}"
         )
-    o = config.objective
-    data = right_hand_sides(lanczos(A, o.ritz, generator), o.right_hand_sides, generator)
-    return line_search(A.to(torch.float32), data, o.batch_size)
+    ritz = lanczos(A, settings.ritz, generator)
+    data = right_hand_sides(ritz, settings.right_hand_sides, generator)
+    return line_search(A.to(torch.float32), data, settings.batch_size)
 
 
-def iterations(model: nn.Module, config: PreconditionerRun) -> dict[str, list[int]]:
+def iterations(
+    model: nn.Module, config: PreconditionerRun, draw: Draw
+) -> dict[str, list[int | None]]:
     """Iterations to a relative residual of 1e-6 on matrices and white noise of another seed.
 
-    The trained preconditioner goes with conjugate gradients where it is symmetric positive
-    definite, else with conjugate directions; beside it conjugate gradients with `jacobi` and, on
-    grids, `multigrid`.
+    None stands for a system that was not solved in `LIMIT` iterations.  The trained preconditioner
+    goes with conjugate gradients where it is symmetric positive definite, else with conjugate
+    directions; beside it conjugate gradients with `jacobi` and, on grids, `multigrid`.
     """
     generator = torch.Generator().manual_seed(UNSEEN + config.seed)
     methods: dict[str, Any] = {"trained": model, "jacobi": Jacobi()}
     if isinstance(config.matrices, Media):
         methods["multigrid"] = Multigrid()
-    counted: dict[str, list[int]] = {name: [] for name in methods}
+    counted: dict[str, list[int | None]] = {name: [] for name in methods}
     for _ in range(config.unseen):
-        A = config.matrices.draw(generator)
+        A = draw(generator)
         b = torch.randn(*A.batch, *A.shape, dtype=A.dtype, generator=generator)
         for name, method in methods.items():
             M = method.setup(A)
             fits = M.symmetric and M.positive
             solver = CG(maxiter=LIMIT) if fits else ConjugateDirections(window=2, maxiter=LIMIT)
-            counted[name] += solver.solve(A, b, M=M).iterations.flatten().tolist()
+            solution = solver.solve(A, b, M=M)
+            counts = solution.iterations.flatten().tolist()
+            counted[name] += [
+                n if status is Status.CONVERGED else None
+                for n, status in zip(counts, solution.statuses, strict=True)
+            ]
     return counted
+
+
+def described(counts: Sequence[int | None]) -> tuple[str, str, str, str]:
+    """(least, mean, most, how many were not solved) of what `iterations` gives."""
+    known = [n for n in counts if n is not None]
+    failed = f"{len(counts) - len(known)} of {len(counts)}" if len(known) < len(counts) else "-"
+    if not known:
+        return "-", "-", "-", failed
+    return str(min(known)), f"{sum(known) / len(known):.1f}", str(max(known)), failed
+
+
+def unseen(config: PreconditionerRun) -> str:
+    """On what the iterations were counted, for people."""
+    if config.matrices.fixed:
+        return "the matrix that it was trained on, other right-hand sides"
+    return "matrices that it has not seen"
 
 
 def _write_log(folder: Path, losses: list[float]) -> None:
@@ -324,21 +360,21 @@ def _tail(losses: list[float]) -> float:
 
 
 def _card(
-    config: PreconditionerRun, losses: list[float], counted: dict[str, list[int]], seconds: float
+    config: PreconditionerRun,
+    losses: list[float],
+    counted: Mapping[str, Sequence[int | None]],
+    seconds: float,
 ) -> str:
     """README.md of the folder."""
     kind = config.preconditioner["kind"]
-    found = [
-        f"- {name}: {min(n)} - {max(n)}, mean {sum(n) / len(n):.1f}"
-        for name, n in counted.items()
-        if n
-    ]
-    described = ", ".join(f"{k} {v}" for k, v in config.matrices.model_dump(mode="json").items())
+    lines = ["| | least | mean | most | not solved |", "|---|---|---|---|---|"]
+    lines += [f"| {name} | {' | '.join(described(n))} |" for name, n in counted.items()]
+    about = ", ".join(f"{k} {v}" for k, v in config.matrices.model_dump(mode="json").items())
     return (
-        f"# {kind}\n\nTrained on matrices: {described}.\n\n{config.training.steps} steps of the "
+        f"# {kind}\n\nTrained on matrices: {about}.\n\n{config.training.steps} steps of the "
         f"objective {config.objective.kind}, {seconds:.0f} s, seed {config.seed}; mean loss of the "
         f"last tenth {_tail(losses):.4g}.\n\nIterations to a relative residual of 1e-6 on "
-        f"matrices it has not seen ({LIMIT} at most):\n\n" + "\n".join(found) + "\n\n"
+        f"{unseen(config)} ({LIMIT} at most):\n\n" + "\n".join(lines) + "\n\n"
         f"```python\nfrom sciops.solvers.{kind} import load\n"
         f'M = load("this folder").setup(A)\n```\n'
     )

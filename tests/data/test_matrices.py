@@ -272,7 +272,6 @@ def test_damaged_files_never_crash(seed):
     sp.save_npz("a.npz", A)
     scipy.io.savemat("a.mat", {"A": A})
     scipy.io.mmwrite("a.mtx", A)
-    hdf5("a.h5")
     for name in ("a.npz", "a.mat", "a.mtx"):
         whole = Path(name).read_bytes()
         for _ in range(40):
@@ -308,10 +307,14 @@ def test_a_solution_of_an_unknown_ending_is_refused():
         write_solution(Path("x.txt"), np.ones(2), np.ones(1), np.ones(1))
 
 
-def fem(n=6):
-    """Mass matrix of linear elements by hand: definite and not diagonally dominant in float."""
-    return sp.csr_array(sp.diags_array([np.full(n - 1, 3.0), np.full(n, 4.0), np.full(n - 1, 3.0)],
-                                       offsets=(-1, 0, 1)))  # fmt: skip
+def beam(n=8):
+    """Fourth difference between clamped ends: definite, and its rows are not dominant."""
+    rows = [
+        np.full(n - abs(k), value) for k, value in zip(range(-2, 3), (1, -4, 6, -4, 1), strict=True)
+    ]
+    matrix = sp.csr_array(sp.diags_array(rows, offsets=range(-2, 3), dtype=float))
+    assert np.linalg.eigvalsh(matrix.toarray())[0] > 0
+    return matrix
 
 
 @pytest.mark.parametrize(
@@ -328,7 +331,7 @@ def fem(n=6):
         (not_symmetric(), False, None, None, r"a\["),
         (abs(laplacian()), True, True, None, "dominant"),
         (sp.csr_array([[1.0, 1.0], [1.0, 1.0]]), True, None, None, "do not tell"),
-        (fem(), True, None, None, "do not tell"),
+        (beam(), True, None, None, "do not tell"),
     ],
 )
 def test_what_the_entries_tell(matrix, symmetric, positive, floating, words):
@@ -354,7 +357,7 @@ def test_verdicts_do_not_depend_on_units():
     scale = sp.diags_array(10.0 ** rng.integers(-6, 7, N))
     noisy = laplacian() + 0
     noisy.data = noisy.data * (1 + 1e-14 * rng.standard_normal(noisy.nnz))
-    for A in (noisy, fem(N), laplacian() - 0.5 * sp.eye_array(N)):
+    for A in (noisy, beam(N), laplacian() - 0.5 * sp.eye_array(N)):
         assert judge(sp.csr_array(scale @ A @ scale)).symmetric
     lopsided = laplacian().tolil()
     lopsided[3, 4] = -1.001
@@ -374,3 +377,32 @@ def test_a_map_with_a_kernel_is_cast_with_it():
     assert float((m @ ones).abs().max()) == 0
     same(m.sparse(), A)
     assert torch.equal(m.diagonal().flatten(), torch.from_numpy(A.diagonal()))
+
+
+def test_a_small_shift_is_no_kernel():
+    """A regular matrix near a singular one: as far as the rounding of its type can tell."""
+    singular = laplacian(walls=False).tocsr()
+    for dtype, shift in ((np.float32, 2e-5), (np.float64, 1e-13)):
+        stored = (singular + shift * sp.eye_array(singular.shape[0])).astype(dtype)
+        matrix = sp.csr_array(stored).astype(np.float64)
+        assert judge(matrix, float(np.finfo(dtype).eps)).labels is None
+        exact = sp.csr_array(singular.astype(dtype)).astype(np.float64)
+        assert judge(exact, float(np.finfo(dtype).eps)).labels is not None
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f2", ">f8", "i4"])
+def test_dense_matrices_of_any_number(dtype):
+    np.save("dense.npy", np.diag([1, 2, 3]).astype(dtype))
+    assert read_system("dense.npy").matrix.diagonal().tolist() == [1, 2, 3]
+
+
+def test_a_right_hand_side_in_the_group_of_the_matrix():
+    import h5py
+
+    with h5py.File("group.h5", "w") as file:
+        for key in ("data", "indices", "indptr"):
+            file[f"system/A/{key}"] = getattr(A, key)
+        file["system/A/shape"] = A.shape
+        file["system/b"] = np.arange(A.shape[0], dtype=float)
+    system = read_system("group.h5")
+    assert system.b.tolist() == list(range(A.shape[0])) and system.source.endswith("system/b")

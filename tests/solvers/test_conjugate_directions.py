@@ -428,10 +428,18 @@ def test_a_predictor_that_leads_nowhere_is_dropped_after_two_warnings():
     A = diffusion(24)
     b = noise(*A.shape)
     plain = int(CG(rtol=1e-8).solve(A, b).check().iterations)
-    worst = function(A, lambda r: A.matvec(A.matvec(A.matvec(r))))
+    calls = []
+
+    def cubed(r):
+        calls.append(r)
+        return A.matvec(A.matvec(A.matvec(r)))
+
+    worst = function(A, cubed)
     settings = {"rtol": 1e-8, "maxiter": 40 * plain, "window": 2}
     lost = ConjugateDirections(**settings).solve(A, b, M=worst)
+    calls.clear()
     saved = ConjugateDirections(**settings, patience=20).solve(A, b, M=worst).check()
+    assert len(calls) == int(saved.iterations) - int(saved.fallbacks)
     assert int(lost.iterations) > 4 * int(saved.iterations) or lost.status is not Status.CONVERGED
     assert 0 < int(saved.fallbacks) < int(saved.iterations) <= 40 + 2 * plain
     good = ConjugateDirections(rtol=1e-8, patience=20).solve(A, b, M=smoother(A)).check()

@@ -173,7 +173,7 @@ def test_training_on_a_stack_of_random_matrices():
         return DiffusionMap.from_coefficient(a, (1 / 6, 1 / 6), "cell")
 
     model = Weights(6, 6)
-    losses = minimise(model, krylov(draw, 2, 4), Descent(steps=40, lr=0.1), seeded())
+    losses, _ = minimise(model, krylov(draw, 2, 4), Descent(steps=40, lr=0.1), seeded())
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.05
     assert model.log[:3].mean() < model.log[3:].mean() - 1
 
@@ -218,7 +218,7 @@ def test_the_krylov_loss_shortens_the_iteration_on_unseen_media():
     model = Predictor(Geometry(channels=6, levels=3))
     unseen = [medium(16, 16, seed=100 + s) for s in range(2)]
     before = [iterations(A, model) for A in unseen]
-    losses = minimise(model, krylov(draw, 4, 4), Descent(steps=25, lr=5e-3), seeded())
+    losses, _ = minimise(model, krylov(draw, 4, 4), Descent(steps=25, lr=5e-3), seeded())
     after = [iterations(A, model) for A in unseen]
     assert losses[-1] < losses[0] - 0.2
     assert all(b < 0.8 * a for a, b in zip(before, after, strict=True)), (before, after)

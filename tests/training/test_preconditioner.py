@@ -12,14 +12,28 @@ from torch import nn
 
 from sciops.core.config import to_yaml, validate
 from sciops.core.diffusion import DiffusionMap
-from sciops.core.errors import ConfigError, DataError, ResumeError
+from sciops.core.errors import (
+    ConfigError,
+    DataError,
+    NotPositiveDefinite,
+    ResumeError,
+    ShapeError,
+)
 from sciops.core.linear import CallableMap
 from sciops.data.weights import read_weights
 from sciops.solvers import dcdm, learned_multigrid
 from sciops.training.directions import krylov
 from sciops.training.loop import Diverged, Stopped
 from sciops.training.matrices import Media
-from sciops.training.preconditioner import Descent, PreconditionerRun, minimise, train
+from sciops.training.preconditioner import (
+    Descent,
+    PreconditionerRun,
+    described,
+    iterations,
+    minimise,
+    train,
+    unseen,
+)
 
 SMALL = {
     "preconditioner": {"kind": "learned_multigrid", "channels": 4, "depth": 1},
@@ -71,7 +85,7 @@ def test_descent_is_repeatable_and_reports():
     seen, losses = [], []
     for _ in range(2):
         model = Weights(6, 6)
-        found = minimise(
+        found, seconds = minimise(
             model,
             krylov(lambda g: A, 2, 3),
             Descent(steps=5, lr=0.1),
@@ -79,6 +93,7 @@ def test_descent_is_repeatable_and_reports():
             progress=lambda *p: seen.append(p),
         )
         losses.append(found)
+        assert seconds > 0
     assert losses[0] == losses[1] and not model.training
     assert seen[:5] == [(k + 1, 5, {"loss": loss}) for k, loss in enumerate(losses[0])]
     assert losses[0][-1] < losses[0][0]
@@ -117,14 +132,65 @@ def test_a_run_is_a_trained_folder_and_resumes_to_the_bit(tree, tmp_path):
     assert train(config, tmp_path / "whole") == whole  # done already
 
 
-def test_unseen_matrices_are_others(tmp_path):
-    """The draw that counts iterations comes from another seed than that of the training."""
-    media = Media(shape=(8, 8))
-    ours = media.draw(seeded(0)).conductances[0]
-    from sciops.training.preconditioner import UNSEEN
+class _Recorder(nn.Module):
+    """Jacobi that remembers the matrices it was given."""
 
-    assert not torch.equal(ours, media.draw(seeded(UNSEEN)).conductances[0])
-    assert torch.equal(ours, media.draw(seeded(0)).conductances[0])
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones((), dtype=torch.float64))
+        self.seen = []
+
+    def setup(self, A):
+        self.seen.append(A.diagonal().detach())
+        inverse = self.weight / A.diagonal()
+        return CallableMap(lambda r: inverse * r, A.shape, A.dtype, symmetric=True, positive=True)
+
+
+def test_iterations_are_counted_on_matrices_that_training_has_not_seen():
+    config, model = run(unseen=2), _Recorder()
+    draw = config.matrices.source()
+    minimise(model, krylov(draw, 1, 2), Descent(steps=8), seeded(config.seed))
+    trained_on = len(model.seen)
+    counted = iterations(model, config, draw)
+    assert counted["trained"] == counted["jacobi"] and len(counted["multigrid"]) == 4
+    new = model.seen[trained_on:]
+    assert len(new) == 2
+    assert not any(torch.equal(a, b) for a in new for b in model.seen[:trained_on])
+
+
+def test_what_is_not_solved_is_not_a_count():
+    config, model = run(unseen=1), _Recorder()
+    with torch.no_grad():
+        model.weight.fill_(torch.nan)
+    counted = iterations(model, config, config.matrices.source())
+    assert counted["trained"] == [None, None] and None not in counted["jacobi"]
+    assert described(counted["trained"]) == ("-", "-", "-", "2 of 2")
+    assert described([3, None, 5]) == ("3", "4.0", "5", "1 of 3")
+
+
+def test_a_gradient_that_is_not_finite_ends_the_run():
+    def objective(model, generator):
+        return (model.log - model.log.detach()).abs().sum().sqrt()  # 0, with an infinite slope
+
+    with pytest.raises(Diverged, match="gradient is nan"):
+        minimise(Weights(3), objective, Descent(steps=2), seeded())
+
+
+def test_a_network_that_does_not_fit_leaves_nothing_behind(tmp_path):
+    wrong = {"kind": "learned_multigrid", "dimension": 3}
+    with pytest.raises(ShapeError, match="3 dimensions"):
+        train(run(preconditioner=wrong), tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+    assert train(run(), tmp_path / "a")["status"] == "finished"
+
+
+def test_a_fixed_matrix_is_not_called_unseen(tmp_path):
+    assert unseen(run()) == "matrices that it has not seen"
+    constant = {"kind": "media", "shape": [9, 8], "laws": ["constant"], "stack": 2}
+    assert "that it was trained on" in unseen(run(matrices=constant))
+    train(run(matrices=constant), tmp_path / "a")
+    card = (tmp_path / "a" / "README.md").read_text()
+    assert "the matrix that it was trained on, other right-hand sides" in card
 
 
 def test_refusals(tmp_path):
@@ -144,6 +210,11 @@ def test_refusals(tmp_path):
         train(run(), tmp_path / "c")
     with pytest.raises(DataError, match=r"nothing\.npz"):
         train(run(matrices={"kind": "file", "path": str(tmp_path / "nothing.npz")}), tmp_path / "d")
+    lopsided = np.eye(3)
+    lopsided[0, 1] = 1.0
+    np.save(tmp_path / "A.npy", lopsided)
+    with pytest.raises(NotPositiveDefinite, match="not symmetric positive definite"):
+        train(run(matrices={"kind": "file", "path": str(tmp_path / "A.npy")}), tmp_path / "d")
 
 
 def test_a_matrix_from_a_file(tmp_path):

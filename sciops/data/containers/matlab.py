@@ -71,14 +71,14 @@ def is_container(path: Path) -> bool:
 
 def listing(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
     """Name -> (shape, class) of everything in the file, sparse matrices and text included."""
-    return {m.name: (m.shape, m.kind) for m in _matrices(path)}
+    return {m.name: (m.shape, m.kind) for m in matrices(path)}
 
 
 def arrays(path: Path, names: Collection[str] | None = None) -> dict[str, Stored]:
     """The numeric arrays, or those of them that are named."""
     return {
         m.name: _stored(path, m)
-        for m in _matrices(path)
+        for m in matrices(path)
         if m.kind in NUMERIC and (names is None or m.name in names)
     }
 
@@ -86,7 +86,7 @@ def arrays(path: Path, names: Collection[str] | None = None) -> dict[str, Stored
 def load(stored: Stored) -> Any:
     """One variable that cannot be mapped, as a whole."""
     path = Path(stored.path)
-    for matrix in _matrices(path):
+    for matrix in matrices(path):
         if matrix.name == stored.key and matrix.kind in NUMERIC:
             if matrix.shape != stored.shape or _dtype(matrix).str != stored.dtype:
                 break
@@ -100,7 +100,7 @@ def _dtype(m: _Matrix) -> np.dtype[Any]:
     return np.dtype(m.order + NUMERIC[m.kind])
 
 
-def _matrices(path: Path) -> Iterator[_Matrix]:
+def matrices(path: Path) -> Iterator[_Matrix]:
     """All named elements of the file."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -111,7 +111,7 @@ def _matrices(path: Path) -> Iterator[_Matrix]:
         position = HEADER
         while position < size:
             file.seek(position)
-            kind, length = _tag(path, file.read(8), order)
+            kind, length = tag(path, file.read(8), order)
             begin, end = position + 8, position + 8 + length
             if kind not in (MATRIX, COMPRESSED) or end > size:
                 raise DataError(
@@ -125,7 +125,7 @@ def _matrices(path: Path) -> Iterator[_Matrix]:
             position = end if kind == COMPRESSED else begin + _padded(length)
 
 
-def _tag(path: Path, data: bytes, order: str) -> tuple[int, int]:
+def tag(path: Path, data: bytes, order: str) -> tuple[int, int]:
     if len(data) < 8:
         raise DataError(path, "a damaged MATLAB file: it ends within an element")
     kind, length = struct.unpack(order + "II", data)
@@ -141,8 +141,8 @@ def _matrix(
 ) -> _Matrix | None:
     """Flags, dimensions and name of an element; None where it is empty."""
     if compressed:
-        head = _decompressed(path, file.read(length), HEAD)
-        kind, inside = _tag(path, head[:8], order)
+        head = decompressed(path, file.read(length), HEAD)
+        kind, inside = tag(path, head[:8], order)
         if kind != MATRIX:
             raise DataError(path, f"a damaged MATLAB file: a compressed element of type {kind}")
         head = head[8:]
@@ -171,7 +171,7 @@ def _first_three(path: Path, head: bytes, order: str) -> list[tuple[int, bytes, 
     """(type, content, where the next begins) of flags, dimensions and name."""
     found, at = [], 0
     for _ in range(3):
-        kind, start, length, after = _sub(path, head, at, order)
+        kind, start, length, after = subelement(path, head, at, order)
         if start + length > len(head):
             raise DataError(path, "a damaged MATLAB file: the head of an array is too long")
         found.append((kind, head[start : start + length], after))
@@ -179,15 +179,15 @@ def _first_three(path: Path, head: bytes, order: str) -> list[tuple[int, bytes, 
     return found
 
 
-def _sub(path: Path, data: bytes, at: int, order: str) -> tuple[int, int, int, int]:
+def subelement(path: Path, data: bytes, at: int, order: str) -> tuple[int, int, int, int]:
     """(type, where the content begins, its bytes, where the next begins); small ones have 4."""
-    kind, length = _tag(path, data[at : at + 8], order)
+    kind, length = tag(path, data[at : at + 8], order)
     if kind >> 16:
         return kind & 0xFFFF, at + 4, min(kind >> 16, 4), at + 8
     return kind, at + 8, length, at + 8 + _padded(length)
 
 
-def _decompressed(path: Path, data: bytes, most: int) -> bytes:
+def decompressed(path: Path, data: bytes, most: int) -> bytes:
     """At most so many bytes of a compressed element."""
     try:
         return zlib.decompressobj().decompress(data, most)
@@ -201,7 +201,7 @@ def _stored(path: Path, m: _Matrix) -> Stored:
     if not m.compressed and not m.complex:
         with path.open("rb") as file:
             file.seek(m.position + m.numbers)
-            kind, start, length, _ = _sub(path, file.read(8), 0, m.order)
+            kind, start, length, _ = subelement(path, file.read(8), 0, m.order)
         same = TYPES.get(kind) == NUMERIC[m.kind].replace("b1", "u1")
         exact = length == math.prod(m.shape) * dtype.itemsize
         if same and exact and m.numbers + start + length <= m.length:
@@ -218,12 +218,12 @@ def _values(path: Path, m: _Matrix) -> NDArray[Any]:
         file.seek(m.position)
         content = file.read(m.length)
     if m.compressed:
-        _, inside = _tag(path, _decompressed(path, content, 8), m.order)
+        _, inside = tag(path, decompressed(path, content, 8), m.order)
         budget.require((inside,), 1, path, f"the variable {m.name}")
-        content = _decompressed(path, content, 8 + inside)[8:]
+        content = decompressed(path, content, 8 + inside)[8:]
     at, parts = m.numbers, []
     for _ in range(2 if m.complex else 1):
-        kind, start, length, at = _sub(path, content, at, m.order)
+        kind, start, length, at = subelement(path, content, at, m.order)
         stored = np.dtype(m.order + TYPES[kind]) if kind in TYPES else None
         if (
             stored is None
