@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sciops import plots
 from sciops.bench._page import Cell, definitions, esc, page, picture, table
-from sciops.bench.solver_suite import SolverSuite
+from sciops.bench.solver_suite import SolverSuite, done
 from sciops.core.config import read_yaml, validate
+from sciops.core.errors import DataError
 from sciops.data.files import write_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 PICTURE = 760  # CSS pixels
 HEADERS = ("solver", "iterations", "setup ms", "solve ms", "total ms", "ratio", "residual")
 NOTE = (
-    "Medians over the seeds, the range behind them; times in ms, CPU time on one thread. Ratio: "
+    "Medians over the seeds that were solved, the range behind them; times in ms, {clock}. Ratio: "
     "total time over that of the first solver, on the same system."
 )
 
@@ -36,9 +36,13 @@ def write_report(folder: str | Path) -> Path:
     if found:
         sections.append(("convergence", "Convergence", "".join(found)))
     first = jobs[0]
+    clock = "CPU time on one thread" if first["threads"] == 1 else "wall time"
+    wanted = len(suite.systems) * len(suite.seeds)
+    missing = f"{wanted - len(jobs)} of {wanted} jobs have not run with these settings."
     head = (
         (f"<p>{esc(suite.note)}</p>" if suite.note else "")
-        + f'<p class="note">{esc(NOTE)}</p>'
+        + f'<p class="note">{esc(NOTE.format(clock=clock))}</p>'
+        + (f'<p class="note">{esc(missing)}</p>' if len(jobs) < wanted else "")
         + definitions(
             [
                 ("tolerance", f"{suite.rtol:g}, of ||b - A x|| / ||b|| in float64"),
@@ -70,8 +74,7 @@ def print_summary(folder: str | Path, console: Console) -> None:
         for header in HEADERS:
             printed.add_column(header, justify="left" if header == "solver" else "right")
         for label in suite.solvers:
-            own = [r for r in rows if r["solver"] == label]
-            printed.add_row(*(Text(cell.html.partition(" (")[0]) for cell in _cells(label, own)))
+            printed.add_row(*(Text(entry.text) for entry in _line(label, rows)))
         console.print(printed)
         for row in rows:
             if row["status"] != "CONVERGED":
@@ -82,21 +85,26 @@ def print_summary(folder: str | Path, console: Console) -> None:
 def _read(folder: Path) -> tuple[SolverSuite, list[dict[str, Any]]]:
     source = folder / "suite.yaml"
     suite = validate(SolverSuite, read_yaml(source), str(source))
-    jobs = [
-        json.loads((folder / "jobs" / f"{name}-seed{seed}.json").read_text(encoding="utf-8"))
-        for name in suite.systems
-        for seed in suite.seeds
-    ]
+    jobs = []
+    for name, system in suite.systems.items():
+        for seed in suite.seeds:
+            found = done(folder / "jobs" / f"{name}-seed{seed}.json", suite, system, seed)
+            if found is not None:
+                jobs.append(found)
+    if not jobs:
+        raise DataError(folder, "no job has run with the settings of suite.yaml; run the suite")
     return suite, jobs
 
 
 def _by_system(
     suite: SolverSuite, jobs: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, list[Row]]]:
-    """Each system with the rows of all its seeds."""
+    """Each system with the rows of all its seeds, where there are any."""
     rows = [row for job in jobs for row in job["rows"]]
     for name in suite.systems:
-        yield name, [r for r in rows if r["system"] == name]
+        own = [r for r in rows if r["system"] == name]
+        if own:
+            yield name, own
 
 
 def _title(name: str, rows: Sequence[Row]) -> str:
@@ -105,17 +113,31 @@ def _title(name: str, rows: Sequence[Row]) -> str:
 
 def _tables(suite: SolverSuite, jobs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for name, rows in _by_system(suite, jobs):
-        lines = [
-            _cells(label, [r for r in rows if r["solver"] == label]) for label in suite.solvers
-        ]
-        yield table(_title(name, rows), [(h, h == "solver") for h in HEADERS], lines)
+        lines = [_line(label, rows) for label in suite.solvers]
+        head = [(h, h == "solver") for h in HEADERS]
+        yield table(_title(name, rows), head, [[c.cell() for c in line] for line in lines])
 
 
-def _cells(label: str, rows: Sequence[Row]) -> list[Cell]:
-    """One line of a table, over the seeds."""
-    failed = [r["status"] for r in rows if r["status"] != "CONVERGED"]
-    known = [r for r in rows if "iterations" in r]
-    cells = [Cell(esc(f"{label} ({failed[0]})" if failed else label), None, "text")]
+class _Entry(NamedTuple):
+    """One entry of a table: text, the range behind it, and the number to sort by."""
+
+    text: str
+    behind: str = ""
+    value: float | None = None
+
+    def cell(self) -> Cell:
+        """On the page."""
+        return Cell(esc(self.text + self.behind), self.value, "" if self.value else "text")
+
+
+def _line(label: str, rows: Sequence[Row]) -> list[_Entry]:
+    """One solver on one system, over the seeds."""
+    own = [r for r in rows if r["solver"] == label]
+    failed = [r["status"] for r in own if r["status"] != "CONVERGED"]
+    solved = [r for r in own if r["status"] == "CONVERGED"]
+    mark = f" (not solved: {len(failed)} of {len(own)})" if failed else ""
+    why = f": {failed[0]}" if failed else ""
+    entries = [_Entry(label + mark, why)]
     for key, form in (
         ("iterations", "{:.0f}"),
         ("setup_ms", "{:.1f}"),
@@ -123,29 +145,28 @@ def _cells(label: str, rows: Sequence[Row]) -> list[Cell]:
         ("total_ms", "{:.1f}"),
         ("ratio", "{:.2f}"),
     ):
-        values = [r[key] for r in known if r[key] is not None]
-        cells.append(_range(values, form))
-    worst = max((r["residual"] for r in known), default=math.nan)
-    cells.append(Cell(f"{worst:.1e}" if known else "-", worst))
-    return cells
+        entries.append(_range([r[key] for r in solved if r[key] is not None], form))
+    worst = max((r["residual"] for r in own if "residual" in r), default=None)
+    return [*entries, _Entry("-" if worst is None else f"{worst:.1e}", "", worst or math.nan)]
 
 
-def _range(values: Sequence[float], form: str) -> Cell:
+def _range(values: Sequence[float], form: str) -> _Entry:
     """Median, and least and most where they differ."""
     if not values:
-        return Cell("-", math.nan)
+        return _Entry("-", "", math.nan)
     middle, low, high = (form.format(f(values)) for f in (statistics.median, min, max))
-    text = middle if low == high else f"{middle} ({low} - {high})"
-    return Cell(text, statistics.median(values))
+    behind = f" ({low} - {high})" if low != high else ""
+    return _Entry(middle, behind, statistics.median(values))
 
 
 def _pictures(suite: SolverSuite, jobs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Residual curves of the first seed of every system."""
     looks = plots.palette(list(suite.solvers))
-    for k, name in enumerate(suite.systems):
-        job = jobs[k * len(suite.seeds)]
+    shown: set[str] = set()
+    for job in jobs:
+        name, seed = job["rows"][0]["system"], job["rows"][0]["seed"]
         curves = {label: curve for label, curve in job["curves"].items() if curve}
-        if curves:
+        if curves and name not in shown:
+            shown.add(name)
             figure = plots.convergence(curves, suite.rtol, looks, name)
-            uri = plots.to_png_data_uri(figure)
-            yield picture(uri, f"{name}, seed {suite.seeds[0]}", PICTURE)
+            yield picture(plots.to_png_data_uri(figure), f"{name}, seed {seed}", PICTURE)

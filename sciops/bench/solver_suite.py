@@ -12,10 +12,11 @@ r"""A suite of linear solvers is one YAML: systems x solvers x seeds.
       multigrid: {solver: {kind: cg}, preconditioner: {kind: multigrid}}
       learned:   {solver: {kind: cg}, preconditioner: {folder: runs/grains}}
 
-b is white noise (a file may bring its own).  Every (system, seed) is a job: its solvers take turns
-on the same matrix and right-hand side, from a map that nothing has been derived from, so that the
-setup is all of it.  The times are medians over the repeats, CPU time where torch runs on one thread
-and wall time otherwise.
+b is white noise (a file may bring its own); the matrices of seed k are none of those that a
+training with seed k draws.  Every (system, seed) is a job: its solvers take turns on the same
+matrix and right-hand side, from a map that nothing has been derived from, so that the setup is all
+of it.  The times are medians over the repeats, CPU time where torch runs on one thread and wall
+time otherwise; a solver that misses the tolerance has times but no ratio.
 
     suite/jobs/<system>-seed<k>.json   rows and residual curves of a job; it is not done again
     suite/results.csv                  system, seed, solver, status, iterations, residual, times
@@ -24,6 +25,7 @@ and wall time otherwise.
 
 from __future__ import annotations
 
+import copy
 import csv
 import hashlib
 import io
@@ -45,7 +47,6 @@ from sciops.core.linear import LinearMap
 from sciops.core.solver import Solution, Solver
 from sciops.core.system import Preconditioner
 from sciops.data.files import file_sha256, write_text
-from sciops.data.matrices import read_system
 from sciops.solvers import _trained
 from sciops.training.matrices import File, Media
 from sciops.training.run import versions
@@ -63,6 +64,7 @@ COLUMNS = (
     "total_ms",
     "ratio",
 )
+OTHER = 2_000_003  # added to the seed
 SLOW = 20.0  # seconds above which one turn is enough
 Notify = Callable[[str, str], None]
 Row = dict[str, Any]
@@ -119,11 +121,14 @@ def read(tree: Mapping[str, Any], source: str, assignments: Sequence[str] = ()) 
     suite = validate(SolverSuite, override(dict(tree), assignments), source)
     for label, entry in suite.solvers.items():
         _method(entry, suite.rtol, f"{source}: solvers.{label}")
+    for system in suite.systems.values():
+        if isinstance(system, File):
+            system.system()
     return suite
 
 
-def run_suite(suite: SolverSuite, folder: Path, notify: Notify) -> Path:
-    """Run what is not done yet; gives the path of results.csv.
+def run_suite(suite: SolverSuite, folder: Path, notify: Notify) -> bool:
+    """Run what is not done yet and write results.csv; gives whether everything was solved.
 
     Parameters
     ----------
@@ -142,18 +147,28 @@ def run_suite(suite: SolverSuite, folder: Path, notify: Notify) -> Path:
     for name, system in suite.systems.items():
         for seed in suite.seeds:
             job = f"{name}-seed{seed}"
-            path, key = folder / "jobs" / f"{job}.json", _key(suite, system, seed)
-            before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-            if before.get("key") != key:
+            path = folder / "jobs" / f"{job}.json"
+            before = done(path, suite, system, seed)
+            if before is None:
                 notify(job, "running")
-                before = {"key": key, "versions": versions(), "threads": torch.get_num_threads()}
+                before = {"key": _key(suite, system, seed), "versions": versions()}
+                before["threads"] = torch.get_num_threads()
                 before |= _job(name, system, seed, methods, suite.repeats)
                 write_text(path, json.dumps(before))
                 notify(job, "done")
             else:
                 notify(job, "finished")
             found.append(before)
-    return _write_results(folder, found)
+    _write_results(folder, found)
+    return all(row["status"] == "CONVERGED" for job in found for row in job["rows"])
+
+
+def done(path: Path, suite: SolverSuite, system: Media | File, seed: int) -> dict[str, Any] | None:
+    """What a job has found with the present settings; None where it has not run with them."""
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found if found.get("key") == _key(suite, system, seed) else None
 
 
 def _job(
@@ -169,7 +184,7 @@ def _job(
             if label in errors or (times[label] and sum(times[label][0]) > SLOW):
                 continue
             try:
-                answers[label], setup, solve = method.solve(_fresh(A), b)
+                answers[label], setup, solve = method.solve(copy.copy(A), b)
             except SciopsError as error:
                 errors[label] = str(error)
                 continue
@@ -180,17 +195,11 @@ def _job(
         | (_failed(errors[label]) if label in errors else _measured(answers[label], times[label]))
         for label in methods
     ]
-    first = rows[0].get("total_ms")
-    for row in rows:
-        total = row.get("total_ms")
-        row["ratio"] = total / first if total and first else None
-    curves = {k: _curve(m, A, b) for k, m in methods.items() if k not in errors}
+    solved = [r.get("total_ms") if r["status"] == "CONVERGED" else None for r in rows]
+    for row, total in zip(rows, solved, strict=True):
+        row["ratio"] = total / solved[0] if total and solved[0] else None
+    curves = {k: _curve(m, copy.copy(A), b) for k, m in methods.items() if k not in errors}
     return {"rows": rows, "curves": curves}
-
-
-def _fresh(A: LinearMap) -> LinearMap:
-    """The same map without what it has worked out before."""
-    return A._moved(A.dtype, A.device) or A
 
 
 def _measured(solution: Solution, times: Sequence[tuple[float, float]]) -> Row:
@@ -222,16 +231,16 @@ def _curve(method: Method, A: LinearMap, b: Tensor) -> list[float]:
 
 def _system(system: Media | File, seed: int) -> tuple[LinearMap, Tensor]:
     """A, and b: white noise, or what the file says."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(OTHER + seed)
+    b: Tensor | None = None
     if isinstance(system, Media):
         A: LinearMap = system.model_copy(update={"stack": 1}).draw(generator)
     else:
-        A = system.draw(generator)
-        b = read_system(system.path).b
-        if b is not None and b.size == A.size:
-            return A, torch.from_numpy(b).reshape(A.shape)
-    b = torch.randn(A.shape, dtype=A.dtype, generator=generator)
-    return A, b if A.kernel is None else A.kernel.project(b)
+        A, b = system.system()
+    if b is None:
+        b = torch.randn(A.shape, dtype=A.dtype, generator=generator)
+    kernel = copy.copy(A).kernel  # A itself has not worked out anything when the clock starts
+    return A, b if kernel is None else kernel.project(b)
 
 
 def _method(entry: Entry, rtol: float, where: str) -> Method:
@@ -255,10 +264,11 @@ def _key(suite: SolverSuite, system: Media | File, seed: int) -> str:
     tree: dict[str, Any] = {
         "system": system.model_dump(mode="json"),
         "seed": seed,
+        "threads": torch.get_num_threads(),
         **suite.model_dump(mode="json", include={"solvers", "rtol", "repeats"}),
     }
     if isinstance(system, File):
-        tree["bytes"] = file_sha256(system.path)
+        tree["bytes"] = system.checksum()
     for label, entry in suite.solvers.items():
         if entry.preconditioner and "folder" in entry.preconditioner:
             path = Path(entry.preconditioner["folder"]) / _trained.WEIGHTS
@@ -266,14 +276,13 @@ def _key(suite: SolverSuite, system: Media | File, seed: int) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write_results(folder: Path, jobs: Sequence[Mapping[str, Any]]) -> Path:
+def _write_results(folder: Path, jobs: Sequence[Mapping[str, Any]]) -> None:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS)
     writer.writeheader()
     for job in jobs:
         writer.writerows(job["rows"])
     write_text(folder / "results.csv", buffer.getvalue())
-    return folder / "results.csv"
 
 
 def _clock() -> float:

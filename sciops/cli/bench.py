@@ -70,9 +70,11 @@ def _solvers(tree, source, settings, output, dry_run) -> None:  # type: ignore[n
             console.print(f"{name}: seeds {list(suite.seeds)}, solvers {', '.join(suite.solvers)}")
         return
     states = {"running": "solving", "finished": "done already", "done": "done"}
-    run_suite(suite, folder, lambda job, state: console.print(f"{job}: {states[state]}"))
+    solved = run_suite(suite, folder, lambda job, state: console.print(f"{job}: {states[state]}"))
     print_summary(folder, console)
     console.print(f"report: {write_report(folder)}")
+    if not solved:
+        raise typer.Exit(1)
 
 
 def _load(jobs):  # type: ignore[no-untyped-def]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sciops.core.config import Settings, read_yaml, validate
 from sciops.core.errors import ConfigError, DataError
 from sciops.core.linear import LinearMap, as_linear_map
 from sciops.core.resolve import names
+from sciops.core.system import Projected, System
 from sciops.data.files import write_text
 from sciops.data.weights import read_weights, write_weights
 
@@ -153,3 +155,12 @@ def load(folder: str | Path, kind: str | None = None) -> TrainedModule:
     module = settings.build()
     read_weights(folder / WEIGHTS, module)
     return module.eval()
+
+
+def preconditioned(system: System, folder: Path | None, kind: str) -> System:
+    """The system with the trained preconditioner of a folder, where it has none of its own."""
+    if system.M is not None or folder is None:
+        return system
+    M = load(folder, kind).to(system.A.device).setup(system.A)
+    kernel = system.A.kernel
+    return replace(system, M=M if kernel is None else Projected(M, kernel))

@@ -8,7 +8,7 @@ leaves out the factor ||r||, which the line search cannot see; with it M is line
 
     predictor = Predictor(Geometry(dimension=2))     # an nn.Module; `sciops.training.directions`
     DCDM().solve(A, b, M=predictor)                  # or any other solver that takes any M: FCG()
-    save(folder, predictor); DCDM(predictor=folder).solve(A, b)
+    save(folder, predictor); DCDM(trained=folder).solve(A, b)
 
 f computes in the type of its weights, float32 if nothing else is asked for, the loop in that of A.
 
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -32,7 +31,7 @@ from torch import Tensor
 from sciops.core.config import Settings
 from sciops.core.errors import ShapeError
 from sciops.core.linear import LinearMap
-from sciops.core.system import Projected, System, field_norm
+from sciops.core.system import System, field_norm
 from sciops.layers.direction_network import DirectionNetwork, GeometryNetwork
 from sciops.solvers import _trained
 from sciops.solvers._krylov import Iterative, Recurrence, demand_positive
@@ -40,6 +39,8 @@ from sciops.solvers._neighbours import Neighbours
 from sciops.solvers.conjugate_directions import ConjugateDirections
 
 Dimension = Literal[1, 2, 3]
+Channels = Annotated[int, Field(ge=1, le=1024)]
+Count = Annotated[int, Field(ge=0, le=64)]  # of pairs of convolutions
 
 
 class Published(Settings):
@@ -47,8 +48,8 @@ class Published(Settings):
 
     kind: Literal["published"] = "published"
     dimension: Dimension = 3
-    channels: PositiveInt = 16
-    pairs: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt] = (1, 3, 2)  # 64^3; 128^3: 2, 5, 3
+    channels: Channels = 16
+    pairs: tuple[Count, Count, Count] = (1, 3, 2)  # 64^3; 128^3: 2, 5, 3
 
     def build(self) -> DirectionNetwork:
         """The network at its random start."""
@@ -60,8 +61,8 @@ class Geometry(Settings):
 
     kind: Literal["geometry"] = "geometry"
     dimension: Dimension = 2
-    channels: PositiveInt = 16
-    levels: PositiveInt = 4  # grids, each half as fine as the one before
+    channels: Channels = 16
+    levels: Annotated[int, Field(ge=1, le=32)] = 4  # grids, each half as fine as the one before
     linear: bool = True  # whether the direction is linear in the residual
 
     def build(self) -> GeometryNetwork:
@@ -154,7 +155,7 @@ class _Prediction(LinearMap):
 class DCDM(Iterative):
     """Conjugate directions with a trained predictor (formulas: top of this file).
 
-    An M given to `solve` goes before `predictor`; without either the directions are the residuals,
+    An M given to `solve` goes before `trained`; without either the directions are the residuals,
     and the iterates those of plain conjugate gradients.
 
     Raises
@@ -167,14 +168,11 @@ class DCDM(Iterative):
 
     window: NonNegativeInt | None = 2  # earlier directions to be conjugate to; null keeps all
     patience: PositiveInt | None = 100  # iterations in which the residual must halve, see there
-    predictor: Path | None = None  # folder that `save` wrote
+    trained: Path | None = None  # folder that `save` wrote
 
     def recurrence(self, system: System) -> Recurrence:
         demand_positive("A", system.A)
-        if system.M is None and self.predictor is not None:
-            M = load(self.predictor).to(system.A.device).setup(system.A)
-            kernel = system.A.kernel
-            system = replace(system, M=M if kernel is None else Projected(M, kernel))
+        system = _trained.preconditioned(system, self.trained, "dcdm")
         settings = ConjugateDirections(window=self.window, patience=self.patience)
         return settings.recurrence(system)
 

@@ -17,7 +17,7 @@ negative couplings, which that one keeps.
 
     network = Trained(dimension=2).build()     # trained by `sciops.training.directions`
     CG().solve(A, b, M=network.eval())                   # or, from a folder:
-    save(folder, network); LearnedMultigrid(network=folder).solve(A, b)
+    save(folder, network); LearnedMultigrid(trained=folder).solve(A, b)
 
 What training is worth stands in benchmarks/results/README.md.
 
@@ -29,18 +29,17 @@ Phys. 48 (1982) 366-386.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Literal, final
+from typing import Annotated, Literal, final
 
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from sciops.core.errors import ShapeError
 from sciops.core.linear import LinearMap
-from sciops.core.system import Projected, System
+from sciops.core.system import System
 from sciops.layers.coarsening_network import CoarseningNetwork
 from sciops.solvers import _trained
 from sciops.solvers._black_box import ROUNDING, Entries, Index, Parities
@@ -59,8 +58,8 @@ class Trained(_trained.TrainedSettings):
     """Which network."""
 
     dimension: Literal[1, 2, 3] = 2
-    channels: PositiveInt = 16
-    depth: NonNegativeInt = 2  # convolutions
+    channels: Annotated[int, Field(ge=1, le=1024)] = 16
+    depth: Annotated[int, Field(ge=0, le=64)] = 2  # convolutions
 
     def build(self) -> MultigridNetwork:
         """The network at its start, where all factors are 1."""
@@ -188,7 +187,7 @@ def _features(fine: Parities, offsets: list[Index]) -> Tensor:
 class LearnedMultigrid(Iterative):
     """Conjugate gradients with a `MultigridNetwork` (formulas: top of this file).
 
-    An M given to `solve` goes before `network`; without either there is no preconditioner.
+    An M given to `solve` goes before `trained`; without either there is no preconditioner.
 
     Raises
     ------
@@ -198,15 +197,11 @@ class LearnedMultigrid(Iterative):
         By `solve`, if there is no network in the folder.
     """
 
-    network: Path | None = None  # folder that `save` wrote
+    trained: Path | None = None  # folder that `save` wrote
 
     def recurrence(self, system: System) -> Recurrence:
         demand_positive("A", system.A)
-        if system.M is None and self.network is not None:
-            M = load(self.network).to(system.A.device).setup(system.A)
-            kernel = system.A.kernel
-            system = replace(system, M=M if kernel is None else Projected(M, kernel))
-        return CG().recurrence(system)
+        return CG().recurrence(_trained.preconditioned(system, self.trained, "learned_multigrid"))
 
 
 def save(folder: str | Path, network: MultigridNetwork, card: str = "") -> Path:

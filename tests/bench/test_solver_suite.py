@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from sciops.bench import solver_suite
 from sciops.bench.solver_report import write_report
 from sciops.cli import application
-from sciops.core.config import parse_yaml
+from sciops.core.config import parse_yaml, to_yaml
 from sciops.core.errors import ConfigError, DataError
 from sciops.solvers.learned_multigrid import Trained, save
 from sciops.training.matrices import Media
@@ -44,8 +44,8 @@ def suite(text=SUITE, *assignments):
 
 def run(folder, text=SUITE, *assignments):
     seen = []
-    path = solver_suite.run_suite(suite(text, *assignments), folder, lambda *p: seen.append(p))
-    with path.open(newline="") as file:
+    solver_suite.run_suite(suite(text, *assignments), folder, lambda *p: seen.append(p))
+    with (folder / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file)), seen
 
 
@@ -61,7 +61,7 @@ def test_rows(tmp_path):
     assert all(float(r["total_ms"]) > 0 for r in rows)
     first = rows[0]
     assert first["solver"] == "cg" and first["unknowns"] == "132"
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(solver_suite.OTHER)
     A = Media(shape=(12, 11), laws=("grains",), contrast=100.0, stack=1).draw(generator)
     b = torch.randn(A.shape, dtype=torch.float64, generator=generator).numpy().ravel()
     count = []
@@ -129,6 +129,50 @@ def test_a_matrix_from_a_file_with_its_right_hand_side(tmp_path):
 def test_faults_are_told_before_anything_runs(change, error):
     with pytest.raises(ConfigError, match=error):
         suite(SUITE, change)
+
+
+def test_a_solver_that_misses_the_tolerance_has_no_ratio(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = SUITE.replace(
+        "cg: {solver: {kind: cg}}", "'A & B (x)': {solver: {kind: cg, maxiter: 2}}"
+    )
+    Path("small.yaml").write_text(text + "  whole: {solver: {kind: cg}}\n")
+    done = CliRunner().invoke(application(), ["bench", "run", "small.yaml", "-o", "out"])
+    assert done.exit_code == 1
+    assert "A & B (x) (not solved: 2 of 2)" in done.output and "MAX_ITERATIONS" in done.output
+    rows = list(csv.DictReader(Path("out/results.csv").read_text().splitlines()))
+    short = [r for r in rows if r["solver"] == "A & B (x)"]
+    assert {r["status"] for r in short} == {"MAX_ITERATIONS"} and {r["ratio"] for r in short} == {
+        ""
+    }
+
+
+def test_a_report_takes_no_job_of_other_settings(tmp_path):
+    run(tmp_path)
+    other = suite(SUITE, "rtol=1e-2")
+    (tmp_path / "suite.yaml").write_text(to_yaml(other))
+    with pytest.raises(DataError, match="no job has run with the settings"):
+        write_report(tmp_path)
+    system = other.systems["grains"]
+    assert solver_suite.done(tmp_path / "jobs" / "grains-seed0.json", other, system, 0) is None
+    solver_suite.run_suite(other, tmp_path, lambda *p: None)
+    (tmp_path / "jobs" / "grains-seed1.json").unlink()
+    assert "1 of 4 jobs have not run" in write_report(tmp_path).read_text()
+
+
+def test_systems_are_none_of_those_that_a_training_draws():
+    small = suite()
+    A, _ = solver_suite._system(small.systems["grains"], 0)
+    media = small.systems["grains"].model_copy(update={"stack": 1})
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        assert not torch.equal(media.draw(generator).diagonal(), A.diagonal())
+
+
+def test_a_missing_matrix_is_told_before_anything_runs():
+    text = SUITE.replace("solvers:", "  file: {kind: file, path: nowhere.npz}\nsolvers:")
+    with pytest.raises(DataError, match="nowhere.npz: no such file"):
+        suite(text)
 
 
 def test_a_folder_that_holds_nothing():

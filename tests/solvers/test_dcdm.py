@@ -198,7 +198,7 @@ def test_a_folder_gives_the_same_iterations(settings, tmp_path):
     assert again.settings == settings and not again.training
     for name, t in again.state_dict().items():
         assert torch.equal(t, predictor.state_dict()[name])
-    solver = DCDM(predictor=folder, maxiter=20)
+    solver = DCDM(trained=folder, maxiter=20)
     assert str(folder) in to_yaml(solver)
     ours, theirs = solver.solve(A, b), DCDM(maxiter=20).solve(A, b, M=predictor)
     assert torch.equal(ours.iterations, theirs.iterations) and torch.equal(ours.x, theirs.x)
@@ -208,7 +208,7 @@ def test_a_folder_serves_a_singular_system(tmp_path):
     A, b = medium(12, 12, walls="neumann", obstacle=obstacle()), noise(12, 12)
     predictor = made(Published(dimension=2), size=0.01)  # not zero in solid cells by itself
     folder = save(tmp_path, predictor)
-    ours = DCDM(predictor=folder, maxiter=20).solve(A, b)
+    ours = DCDM(trained=folder, maxiter=20).solve(A, b)
     theirs = DCDM(maxiter=20).solve(A, b, M=predictor)
     assert torch.equal(ours.x, theirs.x) and ours.incompatible > 0
     assert not ours.x[obstacle()].any() and ours.x.mean().abs() < 1e-10

@@ -216,7 +216,7 @@ def test_a_folder_gives_the_same_iterations(tmp_path):
     b = noise(A)
     folder = save(tmp_path / "trained", made, "# Trained on nothing\n")
     direct = CG().solve(A, b, M=made.eval()).check()
-    again = LearnedMultigrid(network=folder).solve(A, b).check()
+    again = LearnedMultigrid(trained=folder).solve(A, b).check()
     assert torch.equal(direct.x, again.x) and direct.iterations == again.iterations
     assert (folder / "README.md").read_text() == "# Trained on nothing\n"
     assert load(folder).settings == made.settings
