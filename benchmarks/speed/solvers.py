@@ -5,9 +5,8 @@
 Every solver gets the same matrix and right-hand side and is timed from the matrix on, its setup
 included.  The relative residual that is asked for, 1e-6, is recomputed in float64 from the matrix
 for every one of them; a line says so of one that misses it, and it is not in the table.  They take
-turns in one process; on one thread the clock is the CPU time of the process.
-Problems, with permeability a of
-fixed correlation length in two dimensions and cells in all of them:
+turns in one process; on one thread the clock is the CPU time of the process.  Problems, on cells,
+the permeability a of fixed correlation length in two dimensions:
 
     lognormal    a = 10^(0.8 g), |g| <= 2.5: contrast 1e4        Dirichlet walls
     jump         a = 1e4 where g > 0.3, else 1                   Dirichlet walls

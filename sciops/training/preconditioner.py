@@ -4,16 +4,13 @@
     run.json     versions, settings, status, seconds, iterations on other matrices
     metrics.jsonl  checkpoints/
 
-Adam, the learning rate falling to zero by half a cosine.  All that decides the next step is in a
-checkpoint, so that a run that was killed ends with the same bits as one that was not (on the CPU,
-with one number of threads).
+The folder resumes as `descent.py` says.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,9 +29,9 @@ from sciops.solvers.cg import CG
 from sciops.solvers.conjugate_directions import ConjugateDirections
 from sciops.solvers.jacobi import Jacobi
 from sciops.solvers.multigrid import Multigrid
-from sciops.training import checkpoint
+from sciops.training.descent import Descent, minimise
 from sciops.training.directions import Objective, krylov, line_search
-from sciops.training.loop import Diverged, Progress, Stopped, stopping
+from sciops.training.loop import Progress
 from sciops.training.matrices import Draw, File, Media
 from sciops.training.ritz import lanczos, right_hand_sides
 from sciops.training.run import flat, read_run, update_run, versions
@@ -61,15 +58,6 @@ class LineSearch(Settings):
     batch_size: PositiveInt = 10
 
 
-class Descent(Settings):
-    """Steps of Adam."""
-
-    steps: PositiveInt = 1000
-    lr: float = Field(1e-3, gt=0)  # at the start
-    clip: float | None = Field(1.0, gt=0)  # largest norm of the gradient
-    checkpoint_seconds: float = Field(30.0, gt=0)  # between two checkpoints
-
-
 class PreconditionerRun(Settings):
     """Everything that decides the result of a run."""
 
@@ -79,142 +67,6 @@ class PreconditionerRun(Settings):
     training: Descent = Descent()
     seed: int = 0
     unseen: int = Field(4, ge=0)  # draws of matrices to count iterations on
-
-
-def minimise(
-    model: nn.Module,
-    objective: Objective,
-    settings: Descent,
-    generator: torch.Generator,
-    folder: Path | None = None,
-    progress: Progress | None = None,
-) -> tuple[list[float], float]:
-    """Minimise an objective by Adam.
-
-    Parameters
-    ----------
-    model
-        A module with `setup(A)`; trained in place, and in `eval()` afterwards.
-    objective
-        `directions.line_search(..)`, `directions.krylov(..)`, or any function
-        (model, generator) -> scalar.
-    settings
-        Of the descent.
-    generator
-        On the CPU; decides everything that is random here.
-    folder
-        Gets `checkpoints/`; one that is there is continued.
-    progress
-        Called after every step.
-
-    Returns
-    -------
-    The loss of each step, before its update; and the seconds spent, over all processes that took
-    part.
-
-    Raises
-    ------
-    Diverged
-        If the loss or its gradient is NaN or infinite.
-    Stopped
-        After SIGTERM or SIGINT, when a checkpoint stands.
-    """
-    run = _Descent(model, settings, generator, folder)
-    run.resume()
-    model.train()
-    with stopping(run.stop):
-        while len(run.losses) < settings.steps:
-            value = run.step(objective)
-            if progress is not None:
-                progress(len(run.losses), settings.steps, {"loss": value})
-            if run.due():
-                run.save()
-            if run.signal is not None:
-                raise Stopped(run.signal, len(run.losses))
-    model.eval()
-    return run.losses, run.spent()
-
-
-class _Descent:
-    """The state of a descent."""
-
-    def __init__(
-        self, model: nn.Module, settings: Descent, generator: torch.Generator, folder: Path | None
-    ) -> None:
-        self.model, self.settings, self.generator = model, settings, generator
-        self.folder = None if folder is None else folder / "checkpoints"
-        self.parameters = {k: p for k, p in model.named_parameters() if p.requires_grad}
-        self.optimizer = torch.optim.Adam(self.parameters.values(), settings.lr)
-        self.losses: list[float] = []
-        self.seconds = 0.0  # spent before this process took over
-        self.signal: int | None = None
-        self.started = self.saved = time.monotonic()
-
-    def stop(self, number: int) -> None:
-        """Ask for the end after this step."""
-        self.signal = number
-
-    def step(self, objective: Objective) -> float:
-        """One update; returns the loss before it."""
-        done, steps = len(self.losses), self.settings.steps
-        rate = self.settings.lr * (1 + math.cos(math.pi * done / steps)) / 2
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = objective(self.model, self.generator)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise Diverged(f"the loss is {value} at step {done} of {steps}; try a smaller lr")
-        loss.backward()
-        size = nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.clip or math.inf)
-        if not bool(size.isfinite()):
-            raise Diverged(f"the gradient is {size} at step {done} of {steps}; try a smaller lr")
-        self.optimizer.step()
-        self.losses.append(value)
-        return value
-
-    def due(self) -> bool:
-        """Whether it is time for a checkpoint."""
-        late = time.monotonic() - self.saved > self.settings.checkpoint_seconds
-        return late or self.signal is not None or len(self.losses) == self.settings.steps
-
-    def save(self) -> None:
-        """Write a checkpoint."""
-        if self.folder is None:
-            return
-        names = {id(p): k for k, p in self.parameters.items()}
-        moments = {names[id(p)]: m for p, m in self.optimizer.state.items()}
-        tensors, values = checkpoint.flatten(moments)
-        groups = {
-            "model": {k: p.detach() for k, p in self.parameters.items()},
-            "optimizer": tensors,
-            "rng": {"generator": self.generator.get_state()},
-            "losses": {"losses": torch.tensor(self.losses, dtype=torch.float64)},
-        }
-        state = {"optimizer": values, "seconds": self.spent()}
-        checkpoint.save(self.folder, len(self.losses), groups, state)
-        self.saved = time.monotonic()
-
-    def spent(self) -> float:
-        """Seconds of this run so far, over all processes that it took."""
-        return self.seconds + time.monotonic() - self.started
-
-    def resume(self) -> None:
-        """Continue from the newest checkpoint, if there is one."""
-        newest = None if self.folder is None else checkpoint.latest(self.folder)
-        if newest is None:
-            return
-        tensors, state = checkpoint.load(newest)
-        moments = checkpoint.unflatten(tensors["optimizer"], state["optimizer"])
-        with torch.no_grad():
-            for name, p in self.parameters.items():
-                p.copy_(tensors["model"][name])
-                self.optimizer.state[p] = {
-                    k: v if v.ndim == 0 else v.to(p.device) for k, v in moments[name].items()
-                }
-        self.generator.set_state(tensors["rng"]["generator"])
-        self.losses = tensors["losses"]["losses"].tolist()
-        self.seconds = state["seconds"]
 
 
 def run_id(config: PreconditionerRun) -> str:

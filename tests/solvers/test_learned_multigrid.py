@@ -18,9 +18,9 @@ from sciops.solvers._v_cycle import MultigridCycle
 from sciops.solvers.cg import CG
 from sciops.solvers.learned_multigrid import LearnedMultigrid, Trained, load, save
 from sciops.solvers.multigrid import Multigrid
+from sciops.training.descent import Descent, minimise
 from sciops.training.directions import krylov, krylov_loss
 from sciops.training.matrices import Media
-from sciops.training.preconditioner import Descent, minimise
 
 SHAPES = [(16, 16), (15, 33), (17, 6), (33,), (5, 6, 7)]
 LAWS = ["lognormal", "two_phase", "grains"]

@@ -14,8 +14,8 @@ from sciops.solvers.cg import CG
 from sciops.solvers.conjugate_directions import ConjugateDirections
 from sciops.solvers.dcdm import DCDM, Geometry, Predictor, Published
 from sciops.solvers.fcg import FCG
+from sciops.training.descent import Descent, minimise
 from sciops.training.directions import krylov, krylov_loss, line_search, line_search_loss
-from sciops.training.preconditioner import Descent, minimise
 from sciops.training.ritz import lanczos, right_hand_sides
 
 

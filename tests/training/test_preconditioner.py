@@ -22,15 +22,14 @@ from sciops.core.errors import (
 from sciops.core.linear import CallableMap
 from sciops.data.weights import read_weights
 from sciops.solvers import dcdm, learned_multigrid
+from sciops.training.descent import Descent, minimise
 from sciops.training.directions import krylov
 from sciops.training.loop import Diverged, Stopped
 from sciops.training.matrices import Media
 from sciops.training.preconditioner import (
-    Descent,
     PreconditionerRun,
     described,
     iterations,
-    minimise,
     train,
     unseen,
 )
