@@ -35,6 +35,8 @@ def write_report(folder: str | Path) -> Path:
     found = list(_pictures(suite, jobs))
     if found:
         sections.append(("convergence", "Convergence", "".join(found)))
+    settings = f"<pre>{esc((folder / 'suite.yaml').read_text(encoding='utf-8'))}</pre>"
+    sections.append(("settings", "Settings", settings))
     first = jobs[0]
     clock = "CPU time on one thread" if first["threads"] == 1 else "wall time"
     wanted = len(suite.systems) * len(suite.seeds)
@@ -116,6 +118,8 @@ def _tables(suite: SolverSuite, jobs: Sequence[Mapping[str, Any]]) -> Iterator[s
         lines = [_line(label, rows) for label in suite.solvers]
         head = [(h, h == "solver") for h in HEADERS]
         yield table(_title(name, rows), head, [[c.cell() for c in line] for line in lines])
+        reasons = {f"{r['solver']}: {r['status']}" for r in rows if r["status"] != "CONVERGED"}
+        yield "".join(f'<p class="note">{esc(reason)}</p>' for reason in sorted(reasons))
 
 
 class _Entry(NamedTuple):
@@ -136,8 +140,7 @@ def _line(label: str, rows: Sequence[Row]) -> list[_Entry]:
     failed = [r["status"] for r in own if r["status"] != "CONVERGED"]
     solved = [r for r in own if r["status"] == "CONVERGED"]
     mark = f" (not solved: {len(failed)} of {len(own)})" if failed else ""
-    why = f": {failed[0]}" if failed else ""
-    entries = [_Entry(label + mark, why)]
+    entries = [_Entry(label + mark)]
     for key, form in (
         ("iterations", "{:.0f}"),
         ("setup_ms", "{:.1f}"),

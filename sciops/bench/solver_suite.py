@@ -41,13 +41,14 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from sciops.core.config import Settings, override, plug_in_field, to_yaml, validate
-from sciops.core.errors import ConfigError, SciopsError
+from sciops.core.config import Settings, override, plug_in_field, read_yaml, to_yaml, validate
+from sciops.core.errors import ConfigError, ResumeError, SciopsError
 from sciops.core.linear import LinearMap
 from sciops.core.solver import Solution, Solver
 from sciops.core.system import Preconditioner
 from sciops.data.files import file_sha256, write_text
 from sciops.solvers import _trained
+from sciops.solvers._krylov import Iterative
 from sciops.training.matrices import File, Media
 from sciops.training.run import versions
 
@@ -121,6 +122,20 @@ def read(tree: Mapping[str, Any], source: str, assignments: Sequence[str] = ()) 
     suite = validate(SolverSuite, override(dict(tree), assignments), source)
     for label, entry in suite.solvers.items():
         _method(entry, suite.rtol, f"{source}: solvers.{label}")
+        solver = entry.solver
+        if (
+            solver.model_dump().get("rtol", suite.rtol) != suite.rtol
+            and "rtol" in solver.model_fields_set
+        ):
+            raise ConfigError(
+                f"{source}: solvers.{label}: all solvers have the rtol of the suite; leave it out"
+            )
+        if entry.preconditioner and not isinstance(solver, Iterative):
+            raise ConfigError(f"{source}: solvers.{label}: {solver.kind} takes no preconditioner")
+        if not entry.preconditioner and getattr(solver, "trained", "") is None:
+            raise ConfigError(
+                f"{source}: solvers.{label}: {solver.kind} needs preconditioner: {{folder: ..}}"
+            )
     for system in suite.systems.values():
         if isinstance(system, File):
             system.system()
@@ -141,6 +156,7 @@ def run_suite(suite: SolverSuite, folder: Path, notify: Notify) -> bool:
         label: _method(entry, suite.rtol, f"solvers.{label}")
         for label, entry in suite.solvers.items()
     }
+    _require_own(folder, suite)
     (folder / "jobs").mkdir(parents=True, exist_ok=True)
     write_text(folder / "suite.yaml", to_yaml(suite))
     found: list[dict[str, Any]] = []
@@ -163,11 +179,25 @@ def run_suite(suite: SolverSuite, folder: Path, notify: Notify) -> bool:
     return all(row["status"] == "CONVERGED" for job in found for row in job["rows"])
 
 
+def _require_own(folder: Path, suite: SolverSuite) -> None:
+    """ResumeError if the folder holds anything but a run of a suite of this name."""
+    held = folder / "suite.yaml"
+    if held.is_file():
+        name = read_yaml(held).get("name")
+        if name != suite.name or not (folder / "jobs").is_dir():
+            raise ResumeError(f"{folder}: holds the suite {name!r}; choose another folder")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ResumeError(f"{folder}: not empty and not the folder of a suite; choose another one")
+
+
 def done(path: Path, suite: SolverSuite, system: Media | File, seed: int) -> dict[str, Any] | None:
     """What a job has found with the present settings; None where it has not run with them."""
     if not path.is_file():
         return None
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # damaged, so not done
+        return None
     return found if found.get("key") == _key(suite, system, seed) else None
 
 

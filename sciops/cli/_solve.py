@@ -83,6 +83,10 @@ def chosen(solver: str | None, preconditioner: str | None, settings: Sequence[st
         )
     if (method or trained) is not None and not isinstance(plugins.solver, Iterative):
         raise ConfigError(f"solver={plugins.solver.kind} takes no preconditioner; leave it out")
+    if (method or trained) is None and getattr(plugins.solver, "trained", "") is None:
+        raise ConfigError(
+            f"solver={plugins.solver.kind} needs what was trained: --preconditioner FOLDER"
+        )
     flexible = None
     if automatic:
         flexible = validate(_Plugins, {"solver": {**tree["solver"], "kind": "fcg"}}).solver

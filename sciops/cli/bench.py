@@ -28,7 +28,7 @@ def run(
 
     source = suites.find(suite)
     tree = read_yaml(source)
-    if "systems" in tree:
+    if not {"systems", "solvers"}.isdisjoint(tree):
         _solvers(tree, source, settings or [], output, dry_run)
         return
     found, jobs = suites.read(source, settings or [])

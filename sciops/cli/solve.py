@@ -34,19 +34,23 @@ def solve(
 
     from sciops.cli._console import console
     from sciops.cli._solve import chosen, run
+    from sciops.core.errors import ConfigError
     from sciops.core.memory import keep_large_blocks_unless_told
     from sciops.data.files import require_new
-    from sciops.data.matrices import check_solution_name, write_solution
+    from sciops.data.matrices import check_solution_name, located, write_solution
     from sciops.plots.output import check, save
 
+    rhs, settings = _arguments(given or [])
     if output:
         check_solution_name(Path(output))
     if plot:
         check(Path(plot))
     for path in filter(None, (output, plot)):
         require_new(Path(path), overwrite)
+        for given_file in (matrix, rhs):
+            if given_file and Path(path).exists() and Path(path).samefile(located(given_file)[0]):
+                raise ConfigError(f"{path}: is read from, and would be replaced; name another file")
     keep_large_blocks_unless_told()
-    rhs, settings = _arguments(given or [])
     choice = chosen(solver, preconditioner, settings)
     result = run(matrix, rhs, _grid(shape), choice, spd, bool(plot))
     console.print(result.table())

@@ -9,7 +9,9 @@ import typer
 
 
 def train(
-    config: str = typer.Argument(help="YAML with data, operator, training, seed"),
+    config: str = typer.Argument(
+        help="YAML with data, operator, training, seed; or preconditioner, matrices, objective"
+    ),
     settings: list[str] = typer.Argument(None, help="overrides, a.b=value"),
     output: str = typer.Option(
         ..., "-o", "--output", help="the run folder; an unfinished run continues"
@@ -31,7 +33,7 @@ def train(
     keep_large_blocks_unless_told()
     tree = override(read_yaml(config), settings or [])
     folder = Path(output)
-    if "preconditioner" in tree:
+    if not {"preconditioner", "matrices", "objective"}.isdisjoint(tree):
         _preconditioner(tree, config, folder, quiet)
         return
     chosen = validate(RunConfig, tree, config)

@@ -201,6 +201,11 @@ def _report(system: System, b: Tensor, x0: Tensor | None, outcome: Outcome) -> S
         for wrong, status in zip(bad, outcome.statuses, strict=True)
     )
     residual, kind = relative_residual(system.A, given, x)
+    lost = residual.isnan().flatten().tolist()
+    statuses = tuple(
+        Status.NON_FINITE if nan and status is Status.CONVERGED else status
+        for nan, status in zip(lost, statuses, strict=True)
+    )
     count = outcome.iterations
     fallbacks = torch.zeros_like(count) if outcome.fallbacks is None else outcome.fallbacks
     return Solution(x, statuses, count, residual, kind, fallbacks, system.incompatible)

@@ -125,7 +125,9 @@ def relative_residual(A: LinearMap, b: Tensor, x: Tensor) -> tuple[Tensor, torch
     b = projected(b, A.kernel, d).to(kind)
     r = b - precise.matvec(x.to(kind))
     r = r if A.kernel is None else A.kernel.project(r)
-    off, size = field_norm(r, d).double(), field_norm(b, d).double()
+    most = largest(b, d)  # squares of numbers near it neither overflow nor vanish
+    unit = torch.where(most > 0, most, 1.0).reshape(*most.shape, *(1 for _ in range(d)))
+    off, size = field_norm(r / unit, d).double(), field_norm(b / unit, d).double()
     return torch.where(size > 0, off / torch.where(size > 0, size, 1.0), off), kind
 
 

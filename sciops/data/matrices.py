@@ -198,6 +198,8 @@ def _checked_vector(
 ) -> NDArray[np.float64]:
     """B, real, finite and of a length that fits n unknowns."""
     _require_real(path, b, "a right-hand side")
+    if b.shape == (1, n):  # MATLAB and scipy.io.savemat keep a vector as a row
+        b = b[0]
     columns = b.ndim == 2 and len(b) == n and b.shape[1] > 0
     if not (b.shape == (n,) or columns or (shape is not None and b.shape == tuple(shape))):
         grid = f", ({n}, k) or {tuple(shape)}" if shape is not None else f" or ({n}, k)"

@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from sciops.core.diffusion import DiffusionMap
-from sciops.core.errors import ShapeError
+from sciops.core.errors import SciopsError, ShapeError
 from sciops.core.finite_volume import beside
 from sciops.core.linear import LinearMap
 from sciops.core.solver import Solution
@@ -210,6 +210,8 @@ class PlumeFlow:
         SciopsError
             If the system of the pressure was not solved.
         """
+        if not 0 < dt < math.inf:
+            raise SciopsError(f"a step needs a positive time dt, got {dt}")
         time = state.time + dt
         u, v, density = self._carried(state, dt)
         s_u, s_v, s_density = (0.0, 0.0, 0.0) if forces is None else forces

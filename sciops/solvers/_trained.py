@@ -19,10 +19,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from sciops.core.config import Settings, read_yaml, validate
-from sciops.core.errors import ConfigError, DataError
+from sciops.core.errors import ConfigError, DataError, NotPositiveDefinite
 from sciops.core.linear import LinearMap, as_linear_map
 from sciops.core.resolve import names
 from sciops.core.system import Projected, System
+from sciops.data.definite import judge
 from sciops.data.files import write_text
 from sciops.data.weights import read_weights, write_weights
 
@@ -48,6 +49,8 @@ class TrainedModule(nn.Module, ABC):
 
         Raises
         ------
+        NotPositiveDefinite
+            If the entries of a sparse matrix say that it is not.
         ShapeError, SciopsError
             As `setup`.
 
@@ -56,6 +59,15 @@ class TrainedModule(nn.Module, ABC):
         `scipy.sparse.linalg.cg` needs an M that is symmetric positive definite itself, and does not
         ask: learned multigrid is, a predictor of directions is not.
         """
+        from scipy.sparse import csr_array, issparse
+
+        if issparse(matrix):
+            verdict = judge(csr_array(matrix))
+            if not verdict.symmetric or verdict.positive is False:
+                raise NotPositiveDefinite(
+                    f"the matrix must be symmetric positive definite, and its entries say that it "
+                    f"is not: {verdict.reason}"
+                )
         A = as_linear_map(matrix, shape, symmetric=True, positive=True)
         return self.setup(A).as_linear_operator()
 
@@ -146,6 +158,8 @@ def load(folder: str | Path, kind: str | None = None) -> TrainedModule:
     """
     folder = Path(folder)
     missing = [f for f in (WEIGHTS, CONFIG) if not (folder / f).is_file()]
+    if missing and (folder / "run.json").is_file():
+        raise DataError(folder, "a training that has not ended; the same command continues it")
     if missing:
         raise DataError(folder, f"not a trained preconditioner: {', '.join(missing)} missing")
     settings = settings_of(read_yaml(folder / CONFIG), str(folder / CONFIG))

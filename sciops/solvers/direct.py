@@ -1,4 +1,8 @@
-r"""Sparse LU factorisation: P_r A P_c = L U, one factorisation for all right-hand sides.
+r"""Sparse LU factorisation: P_r R A C P_c = L U, one factorisation for all right-hand sides.
+
+R and C are diagonal matrices of powers of two: rows, and then columns, get a largest entry near 1
+(a positive definite matrix its diagonal, by R = C), so that neither a penalty of 1e30 nor a mixture
+of units looks singular.  A is, where a pivot of what remains is below 16 eps of the largest.
 
 The work is done in float64 by SuperLU (through scipy), whatever the type of A.  A matrix that is
 tagged symmetric positive definite is factorised in symmetric mode: the fill of A + A^T is what the
@@ -9,9 +13,9 @@ b has no part in the kernel then, and x gets its mean zero afterwards.
 
 A right-hand side is solved when the backward error is of the order of rounding,
 
-    ||b - A x|| <= 100 eps (||A|| ||x|| + ||b||),    ||A||^2 -> ||A||_1 ||A||_inf,
+    ||R (b - A x)|| <= 100 eps (|| R |A| |x| || + ||R b||),    R: rows of R A have a largest entry 1
 
-eps being that of the type of x (J. L. Rigal, J. Gaches, J. ACM 14 (1967)).
+eps being that of the type of x (J. L. Rigal, J. Gaches, J. ACM 14 (1967), row by row).
 
 Source: X. S. Li, An overview of SuperLU, ACM Trans. Math. Software 31 (2005).
 """
@@ -87,8 +91,9 @@ def factorised(matrix: Any, positive: bool) -> tuple[Any, Status]:
     if not np.isfinite(matrix.data).all():
         return None, Status.NON_FINITE
     mode = dict(permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    rows, columns = _scales(matrix, positive)
     try:
-        lu = splu(matrix, **(mode if positive else {}))
+        lu = splu(_scaled(matrix, rows, columns), **(mode if positive else {}))
     except RuntimeError as error:
         if "singular" not in str(error):
             raise
@@ -96,15 +101,51 @@ def factorised(matrix: Any, positive: bool) -> tuple[Any, Status]:
     pivots = np.abs(lu.U.diagonal())
     if pivots.min() <= SINGULAR_PIVOT * pivots.max():
         return None, Status.SINGULAR
-    return lu.solve, Status.CONVERGED
+
+    def solve(b: Any) -> Any:
+        wide = b.ndim > 1
+        r, c = (rows[:, None], columns[:, None]) if wide else (rows, columns)
+        return c * lu.solve(r * b)
+
+    return solve, Status.CONVERGED
+
+
+def _scales(matrix: Any, positive: bool) -> tuple[Any, Any]:
+    """The diagonals of R and C; 1 where there is nothing to scale by."""
+    if positive:
+        root = _power(1 / np.sqrt(_or_one(matrix.diagonal())))
+        return root, root
+    size = abs(matrix)
+    rows = _power(1 / _or_one(size.max(axis=1).toarray().ravel()))
+    columns = _scaled(size, rows, np.ones_like(rows)).max(axis=0).toarray().ravel()
+    return rows, _power(1 / _or_one(columns))
+
+
+def _or_one(values: Any) -> Any:
+    return np.where(values > 0, values, 1.0)
+
+
+def _power(values: Any) -> Any:
+    """The power of two next to each value, so that scaling changes no digit."""
+    return np.exp2(np.round(np.log2(values)))
+
+
+def _scaled(matrix: Any, rows: Any, columns: Any) -> Any:
+    from scipy.sparse import csc_array, diags_array
+
+    return csc_array(diags_array(rows) @ matrix @ diags_array(columns))
 
 
 def _judged(matrix: Any, b: Any, x: torch.Tensor) -> tuple[Status, ...]:
     """The status of each right-hand side by its backward error; b (N, B), x (B, N)."""
     size = abs(matrix)
-    norm = float(np.sqrt(size.sum(axis=0).max() * size.sum(axis=1).max()))
+    rows = 1 / _or_one(size.max(axis=1).toarray().ravel())[:, None]
     y = x.double().cpu().numpy().T  # (N, B)
-    error = np.linalg.norm(b - matrix @ y, axis=0)
-    bound = norm * np.linalg.norm(y, axis=0) + np.linalg.norm(b, axis=0)
+    reach = rows * (size @ abs(y))
+    unit = _or_one(
+        np.maximum(reach, abs(rows * b)).max(axis=0)
+    )  # squares neither overflow nor vanish
+    error = np.linalg.norm(rows * (b - matrix @ y) / unit, axis=0)
+    bound = np.linalg.norm(reach / unit, axis=0) + np.linalg.norm(rows * b / unit, axis=0)
     good = error <= 100 * torch.finfo(x.dtype).eps * bound
     return tuple(Status.CONVERGED if g else Status.BREAKDOWN for g in good)

@@ -17,6 +17,7 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from sciops.core.config import Settings
+from sciops.core.errors import SciopsError
 from sciops.training import checkpoint
 from sciops.training.directions import Objective
 from sciops.training.loop import Diverged, Progress, Stopped, stopping
@@ -112,6 +113,11 @@ class _Descent:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss = objective(self.model, self.generator)
+        if not loss.requires_grad:
+            raise SciopsError(
+                "the loss does not depend on any weight: these matrices are too small to be "
+                "coarsened; train on larger ones"
+            )
         value = float(loss.detach())
         if not math.isfinite(value):
             raise Diverged(f"the loss is {value} at step {done} of {steps}; try a smaller lr")

@@ -98,7 +98,16 @@ def train(
     settings = _trained.settings_of({"preconditioner": config.preconditioner}, "preconditioner")
     key, before = run_id(config), read_run(folder)
     if before and before.get("run_id") != key:
-        raise ResumeError(f"{folder}: holds another run; choose another folder, or remove this one")
+        old, new = flat(before.get("settings", {})), flat(config.model_dump(mode="json"))
+        changed = [
+            f"{k}: {old.get(k)!r} there, {new.get(k)!r} now"
+            for k in sorted({*old, *new})
+            if old.get(k) != new.get(k)
+        ]
+        what = "; ".join(changed[:6]) or "the matrix is another one"
+        raise ResumeError(
+            f"{folder}: holds another run ({what}); choose another folder, or remove this one"
+        )
     if not before and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ResumeError(f"{folder}: not empty and not a run folder; choose another one")
     if before.get("status") == "finished":

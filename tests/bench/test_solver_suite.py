@@ -17,7 +17,7 @@ from sciops.bench import solver_suite
 from sciops.bench.solver_report import write_report
 from sciops.cli import application
 from sciops.core.config import parse_yaml, to_yaml
-from sciops.core.errors import ConfigError, DataError
+from sciops.core.errors import ConfigError, DataError, ResumeError
 from sciops.solvers.learned_multigrid import Trained, save
 from sciops.training.matrices import Media
 
@@ -124,6 +124,9 @@ def test_a_matrix_from_a_file_with_its_right_hand_side(tmp_path):
         ("systems.grains.least_contrast=1e6", "least_contrast must not exceed contrast"),
         ("seeds=[]", "seeds"),
         ("rtol=0", "rtol"),
+        ("solvers.cg.solver.rtol=1e-3", "rtol of the suite; leave it out"),
+        ("solvers.direct.preconditioner={kind: jacobi}", "direct takes no preconditioner"),
+        ("solvers.cg.solver={kind: dcdm}", "dcdm needs preconditioner"),
     ],
 )
 def test_faults_are_told_before_anything_runs(change, error):
@@ -173,6 +176,23 @@ def test_a_missing_matrix_is_told_before_anything_runs():
     text = SUITE.replace("solvers:", "  file: {kind: file, path: nowhere.npz}\nsolvers:")
     with pytest.raises(DataError, match="nowhere.npz: no such file"):
         suite(text)
+
+
+def test_no_folder_of_others_is_written_to(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "thesis.tex").write_text("")
+    with pytest.raises(ResumeError, match="not the folder of a suite"):
+        run(tmp_path / "a")
+    run(tmp_path / "b")
+    with pytest.raises(ResumeError, match="holds the suite 'small'"):
+        run(tmp_path / "b", SUITE.replace("name: small", "name: other"))
+
+
+def test_a_damaged_job_is_done_again(tmp_path):
+    before, _ = run(tmp_path)
+    (tmp_path / "jobs" / "closed-seed1.json").write_text("{")
+    _, seen = run(tmp_path)
+    assert [job for job, state in seen if state == "running"] == ["closed-seed1"]
 
 
 def test_a_folder_that_holds_nothing():

@@ -98,7 +98,7 @@ def test_columns_are_a_batch_and_a_field_keeps_its_shape(sciops):
 
 
 @pytest.mark.parametrize("name", ["cg", "fcg", "conjugate_directions", "jacobi", "multigrid",
-                                  "amg", "direct", "dcdm"])  # fmt: skip
+                                  "amg", "direct"])  # fmt: skip
 def test_every_solver_by_name(sciops, name):
     if name == "amg":
         pytest.importorskip("pyamg")
@@ -293,3 +293,27 @@ def test_genuine_matrices(sciops, name):
         out = sciops(str(path), "b.npy", *extra, "-o", "x.npy", "--overwrite")
         assert true_residual(A, b, np.load("x.npy")) <= 1e-6
         assert ("singular" in out) == (name == "unit_square")
+
+
+def test_the_input_is_never_replaced(sciops):
+    sp.save_npz("A.npz", poisson())
+    np.save("b.npy", np.ones(180))
+    before = Path("A.npz").read_bytes(), Path("b.npy").read_bytes()
+    for output in ("A.npz", "./b.npy"):
+        out = sciops("A.npz", "b.npy", "-o", output, "--overwrite", code=2)
+        assert "is read from, and would be replaced" in out
+    assert before == (Path("A.npz").read_bytes(), Path("b.npy").read_bytes())
+
+
+@pytest.mark.parametrize("name", ["dcdm", "learned_multigrid"])
+def test_a_learned_solver_needs_what_was_trained(sciops, name):
+    sp.save_npz("A.npz", poisson())
+    out = sciops("A.npz", "--solver", name, "--shape", "12,15", code=2)
+    assert f"solver={name} needs what was trained: --preconditioner FOLDER" in out
+
+
+def test_an_unfinished_training_is_called_so(sciops):
+    Path("half").mkdir()
+    Path("half/run.json").write_text("{}")
+    sp.save_npz("A.npz", poisson())
+    assert "has not ended" in sciops("A.npz", "--preconditioner", "half", code=2)

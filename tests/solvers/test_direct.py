@@ -10,6 +10,7 @@ import torch
 from sciops.core.errors import SciopsError, ShapeError
 from sciops.core.linear import CallableMap, DiagonalMap, SparseMap, as_linear_map
 from sciops.core.solver import Status
+from sciops.solvers.cg import CG
 from sciops.solvers.direct import Direct
 
 
@@ -89,3 +90,44 @@ def test_float32_is_factorised_in_float64():
     solution = Direct().solve(A, b).check()
     exact = sp.linalg.spsolve(A.sparse().astype(np.float64), b.double().numpy())
     np.testing.assert_allclose(solution.x.numpy(), exact, rtol=1e-6, atol=1e-6 * abs(exact).max())
+
+
+def test_penalties_and_mixed_units_are_not_singular():
+    """Dirichlet values by penalty, and rows and columns in other units: scipy solves them too."""
+    from scipy.sparse import csr_array, diags_array, kronsum
+    from scipy.sparse.linalg import spsolve
+
+    line = diags_array([-np.ones(11), 2 * np.ones(12), -np.ones(11)], offsets=(-1, 0, 1))
+    plain = csr_array(kronsum(line, line))
+    rng = np.random.default_rng(0)
+    b = rng.standard_normal(144)
+    for penalty in (1e15, 1e30):
+        d = np.zeros(144)
+        d[:12] = penalty
+        matrix = csr_array(plain + diags_array(d))
+        for positive in (True, False):
+            A = as_linear_map(matrix, symmetric=True, positive=positive)
+            solution = Direct().solve(A, torch.from_numpy(matrix @ b)).check()
+            np.testing.assert_allclose(solution.x.numpy(), b, rtol=0, atol=1e-10)
+    units = diags_array(10.0 ** rng.integers(-8, 9, 144))
+    scaled = csr_array(units @ plain @ units)
+    rhs = units @ b
+    exact = spsolve(scaled.tocsc(), rhs)
+    for positive in (True, False):
+        A = as_linear_map(scaled, symmetric=True, positive=positive)
+        x = Direct().solve(A, torch.from_numpy(rhs)).check().x.numpy()
+        np.testing.assert_allclose(units @ x, units @ exact, rtol=1e-8)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+def test_residuals_of_huge_and_tiny_systems(factor):
+    from scipy.sparse import csr_array, diags_array
+
+    line = diags_array([-np.ones(11), 2 * np.ones(12), -np.ones(11)], offsets=(-1, 0, 1))
+    A = as_linear_map(csr_array(factor * line), symmetric=True, positive=True)
+    b = A.matvec(torch.ones(12, dtype=torch.float64))
+    for solver in (Direct(), CG(rtol=1e-3)):
+        solution = solver.solve(A, b).check()
+        r = (b - A.matvec(solution.x)) / factor
+        expected = float(r.norm() / (b / factor).norm())
+        assert float(solution.residual) == pytest.approx(expected, rel=1e-6, abs=1e-15)

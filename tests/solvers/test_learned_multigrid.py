@@ -243,6 +243,16 @@ def test_scipy_takes_it_as_a_preconditioner():
     np.testing.assert_allclose(x, ours.x.numpy().ravel(), rtol=0, atol=1e-4 * np.abs(x).max())
 
 
+def test_scipy_is_given_nothing_for_a_matrix_that_is_not_definite():
+    A, made = medium((20, 18)), network((20, 18)).eval()
+    csr = A.sparse().tocsr()
+    lopsided = csr.copy()
+    lopsided[0, 1] *= 2
+    for wrong in (lopsided, -csr):
+        with pytest.raises(NotPositiveDefinite, match="its entries say"):
+            made.aspreconditioner(wrong, (20, 18))
+
+
 def test_errors_name_what_does_not_fit(tmp_path):
     made = network((8, 8))
     with pytest.raises(ShapeError, match="fields of 2 dimensions"):

@@ -17,6 +17,7 @@ from sciops.core.errors import (
     DataError,
     NotPositiveDefinite,
     ResumeError,
+    SciopsError,
     ShapeError,
 )
 from sciops.core.linear import CallableMap
@@ -183,6 +184,12 @@ def test_a_network_that_does_not_fit_leaves_nothing_behind(tmp_path):
     assert train(run(), tmp_path / "a")["status"] == "finished"
 
 
+def test_grids_too_small_to_be_coarsened_are_refused(tmp_path):
+    tiny = {"kind": "media", "shape": [4, 4], "stack": 2}
+    with pytest.raises(SciopsError, match="does not depend on any weight"):
+        train(run(matrices=tiny), tmp_path / "a")
+
+
 def test_a_fixed_matrix_is_not_called_unseen(tmp_path):
     assert unseen(run()) == "matrices that it has not seen"
     constant = {"kind": "media", "shape": [9, 8], "laws": ["constant"], "stack": 2}
@@ -201,7 +208,7 @@ def test_refusals(tmp_path):
         train(run(objective={"kind": "line_search"}), tmp_path / "a")
     assert not (tmp_path / "a").exists()
     train(run(), tmp_path / "b")
-    with pytest.raises(ResumeError, match="another run"):
+    with pytest.raises(ResumeError, match=r"another run \(seed: 0 there, 1 now\)"):
         train(run(seed=1), tmp_path / "b")
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "thesis.tex").write_text("")
