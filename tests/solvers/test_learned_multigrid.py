@@ -69,7 +69,7 @@ def test_trained_weights_are_positive_definite_too_and_shorten_the_iteration():
     made = Trained(dimension=2, channels=8, depth=1).build()
     media = Media(shape=(32, 32), laws=("grains",), stack=4)
     generator = torch.Generator().manual_seed(0)
-    minimise(made, krylov(media.draw, 1, 4), Descent(steps=60, lr=1e-2), generator)
+    minimise(made, krylov(media.draw, 1, 4), Descent(steps=40, lr=1e-2), generator)
     A = medium((15, 17), seed=5)
     B = matrix(made.train().setup(A))
     assert float((B - B.T).abs().max()) <= 1e-12 * float(B.abs().max())
