@@ -35,8 +35,9 @@ from torch import Tensor
 from sciops.core.diffusion import DiffusionMap
 from sciops.core.linear import CallableMap, LinearMap
 from sciops.core.solver import Status
+from sciops.solvers import load
 from sciops.solvers.cg import CG
-from sciops.solvers.dcdm import DCDM, Predictor, load
+from sciops.solvers.dcdm import DCDM, Predictor
 from sciops.solvers.multigrid import Multigrid
 from sciops.training.ritz import lanczos, right_hand_sides
 

@@ -47,7 +47,7 @@ from sciops.plots import palette, save
 from sciops.plots.style import INK, drawing
 from sciops.problems._plume_flow import PlumeFlow, State
 from sciops.problems.smoke_plume import SmokePlume
-from sciops.solvers._trained import load
+from sciops.solvers import load
 from sciops.solvers.amg import AMG
 from sciops.solvers.cg import CG
 from sciops.solvers.direct import Direct

@@ -49,7 +49,7 @@ from scipy.fft import dstn, idstn
 from scipy.ndimage import gaussian_filter, zoom
 
 from sciops.core.diffusion import DiffusionMap
-from sciops.solvers._trained import load
+from sciops.solvers import load
 from sciops.solvers.cg import CG
 from sciops.solvers.multigrid import Multigrid
 from sciops.training.run import read_run

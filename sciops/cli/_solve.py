@@ -27,8 +27,8 @@ from sciops.core.solver import Solver
 from sciops.core.system import Preconditioner
 from sciops.data.definite import Verdict, judge, sparse_map
 from sciops.data.matrices import LinearSystem, read_system
+from sciops.solvers import load
 from sciops.solvers._krylov import Iterative
-from sciops.solvers._trained import load
 
 ON_GRIDS = ("multigrid", "learned_multigrid", "dcdm")  # what needs --shape
 

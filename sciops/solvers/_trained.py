@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from sciops.core.config import Settings, read_yaml, validate
 from sciops.core.errors import ConfigError, DataError, NotPositiveDefinite
@@ -36,6 +36,35 @@ class TrainedModule(nn.Module, ABC):
     @abstractmethod
     def setup(self, A: LinearMap) -> LinearMap:
         """M with M r close to A^-1 r, of A's type; once a matrix."""
+
+    @property
+    @abstractmethod
+    def origin(self) -> TrainedSettings:
+        """What it was built from."""
+
+    def save(
+        self, folder: str | Path, card: str = "", more: Mapping[str, Any] | None = None
+    ) -> Path:
+        """Write weights, config.yaml and `card` as README.md; gives the folder.
+
+        Parameters
+        ----------
+        folder
+            Made if it is not there; files in it of the same names are replaced.
+        card
+            What it was trained on.
+        more
+            What else config.yaml is to tell.
+        """
+        import yaml
+
+        folder, kind = Path(folder), kind_of(self.origin)
+        tree = {"preconditioner": {"kind": kind, **self.origin.model_dump(mode="json")}}
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / CONFIG, yaml.safe_dump({**tree, **(more or {})}, sort_keys=False))
+        write_text(folder / "README.md", card or f"# {kind}\n\nA preconditioner of sciops.\n")
+        write_weights(folder / WEIGHTS, self.state_dict())
+        return folder
 
     def aspreconditioner(self, matrix: Any, shape: Sequence[int] | None = None) -> Any:
         """M as a `scipy.sparse.linalg.LinearOperator`, for the solvers of scipy.
@@ -108,48 +137,13 @@ def _trained_class(kind: str) -> type[TrainedSettings] | None:
     return found
 
 
-def tree_of(settings: TrainedSettings) -> dict[str, Any]:
-    """The inverse of `settings_of`."""
-    kind = type(settings).__module__.rpartition(".")[2]
-    return {"preconditioner": {"kind": kind, **settings.model_dump(mode="json")}}
-
-
-def save(
-    folder: str | Path,
-    settings: TrainedSettings,
-    weights: Mapping[str, Tensor],
-    card: str,
-    more: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write weights and what they belong to.
-
-    Parameters
-    ----------
-    folder
-        Made if it is not there; files in it of the same names are replaced.
-    settings
-        Settings that build the module.
-    weights
-        Its state dict.
-    card
-        Text of README.md.
-    more
-        What else config.yaml is to tell.
-    """
-    import yaml
-
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(
-        folder / CONFIG, yaml.safe_dump({**tree_of(settings), **(more or {})}, sort_keys=False)
-    )
-    write_text(folder / "README.md", card)
-    write_weights(folder / WEIGHTS, weights)
-    return folder
+def kind_of(settings: TrainedSettings) -> str:
+    """The name of the solver's file that `settings` belongs to."""
+    return type(settings).__module__.rpartition(".")[2]
 
 
 def load(folder: str | Path, kind: str | None = None) -> TrainedModule:
-    """Read a preconditioner that `save` wrote, on the CPU, in float32 and `eval()`.
+    """Read a preconditioner that was saved, on the CPU, in float32 and `eval()`.
 
     Raises
     ------
@@ -163,7 +157,7 @@ def load(folder: str | Path, kind: str | None = None) -> TrainedModule:
     if missing:
         raise DataError(folder, f"not a trained preconditioner: {', '.join(missing)} missing")
     settings = settings_of(read_yaml(folder / CONFIG), str(folder / CONFIG))
-    found = type(settings).__module__.rpartition(".")[2]
+    found = kind_of(settings)
     if kind not in (None, found):
         raise ConfigError(f"{folder / CONFIG}: expected a preconditioner {kind!r}, got {found!r}")
     module = settings.build()

@@ -8,7 +8,7 @@ leaves out the factor ||r||, which the line search cannot see; with it M is line
 
     predictor = Predictor(Geometry(dimension=2))     # an nn.Module; `sciops.training.directions`
     DCDM().solve(A, b, M=predictor)                  # or any other solver that takes any M: FCG()
-    save(folder, predictor); DCDM(trained=folder).solve(A, b)
+    predictor.save(folder); DCDM(trained=folder).solve(A, b)
 
 f computes in the type of its weights, float32 if nothing else is asked for, the loop in that of A.
 
@@ -95,6 +95,11 @@ class Predictor(_trained.TrainedModule):
         self.settings = settings
         self.network = settings.build()
 
+    @property
+    def origin(self) -> Trained:
+        """What it was built from."""
+        return Trained(network=self.settings)
+
     def setup(self, A: LinearMap) -> LinearMap:
         """M of the formula above for this matrix, of A's type; it carries no tags.
 
@@ -168,30 +173,10 @@ class DCDM(Iterative):
 
     window: NonNegativeInt | None = 2  # earlier directions to be conjugate to; null keeps all
     patience: PositiveInt | None = 100  # iterations in which the residual must halve, see there
-    trained: Path | None = None  # folder that `save` wrote
+    trained: Path | None = None  # folder of a saved one
 
     def recurrence(self, system: System) -> Recurrence:
         demand_positive("A", system.A)
         system = _trained.preconditioned(system, self.trained, "dcdm")
         settings = ConjugateDirections(window=self.window, patience=self.patience)
         return settings.recurrence(system)
-
-
-def save(folder: str | Path, predictor: Predictor, card: str = "") -> Path:
-    """Write a predictor as a folder: weights, config.yaml and `card` as README.md."""
-    settings = Trained(network=predictor.settings)
-    card = card or "# dcdm\n\nA predictor of sciops.\n"
-    return _trained.save(folder, settings, predictor.state_dict(), card)
-
-
-def load(folder: str | Path) -> Predictor:
-    """Read a predictor that `save` wrote, on the CPU and in float32.
-
-    Raises
-    ------
-    DataError, ConfigError
-        If a file is missing or damaged, or the weights do not fit.
-    """
-    module = _trained.load(folder, "dcdm")
-    assert isinstance(module, Predictor)
-    return module

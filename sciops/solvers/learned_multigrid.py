@@ -17,7 +17,7 @@ negative couplings, which that one keeps.
 
     network = Trained(dimension=2).build()     # trained by `sciops.training.directions`
     CG().solve(A, b, M=network.eval())                   # or, from a folder:
-    save(folder, network); LearnedMultigrid(trained=folder).solve(A, b)
+    network.save(folder); LearnedMultigrid(trained=folder).solve(A, b)
 
 What training is worth stands in benchmarks/results/README.md.
 
@@ -97,6 +97,11 @@ class MultigridNetwork(_trained.TrainedModule):
             settings.channels,
             settings.depth,
         )
+
+    @property
+    def origin(self) -> Trained:
+        """What it was built from."""
+        return self.settings
 
     def setup(self, A: LinearMap) -> LinearMap:
         """B, of A's type; it carries the tags `symmetric` and `positive`.
@@ -197,27 +202,8 @@ class LearnedMultigrid(Iterative):
         By `solve`, if there is no network in the folder.
     """
 
-    trained: Path | None = None  # folder that `save` wrote
+    trained: Path | None = None  # folder of a saved one
 
     def recurrence(self, system: System) -> Recurrence:
         demand_positive("A", system.A)
         return CG().recurrence(_trained.preconditioned(system, self.trained, "learned_multigrid"))
-
-
-def save(folder: str | Path, network: MultigridNetwork, card: str = "") -> Path:
-    """Write a network as a folder: weights, config.yaml and `card` as README.md."""
-    card = card or "# learned_multigrid\n\nA network of sciops.\n"
-    return _trained.save(folder, network.settings, network.state_dict(), card)
-
-
-def load(folder: str | Path) -> MultigridNetwork:
-    """Read a network that `save` wrote, on the CPU, in float32 and `eval()`.
-
-    Raises
-    ------
-    DataError, ConfigError
-        If a file is missing or damaged, or the weights do not fit.
-    """
-    module = _trained.load(folder, "learned_multigrid")
-    assert isinstance(module, MultigridNetwork)
-    return module

@@ -1,6 +1,6 @@
 """Training a preconditioner from matrices alone, as a run in a folder that resumes exactly.
 
-    config.yaml  README.md  model.safetensors      the trained preconditioner: `load` of its kind
+    config.yaml  README.md  model.safetensors      the trained preconditioner: `sciops.solvers.load`
     run.json     versions, settings, status, seconds, iterations on other matrices
     metrics.jsonl  checkpoints/
 
@@ -137,7 +137,7 @@ def train(
     counted = iterations(model, config, draw)
     card = _card(config, losses, counted, prepared + seconds)
     more = config.model_dump(mode="json", exclude={"preconditioner"})
-    _trained.save(folder, settings, model.state_dict(), card, more)
+    model.save(folder, card, more)
     update_run(
         folder,
         status="finished",
@@ -236,6 +236,5 @@ def _card(
         f"objective {config.objective.kind}, {seconds:.0f} s, seed {config.seed}; mean loss of the "
         f"last tenth {_tail(losses):.4g}.\n\nIterations to a relative residual of 1e-6 on "
         f"{unseen(config)} ({LIMIT} at most):\n\n" + "\n".join(lines) + "\n\n"
-        f"```python\nfrom sciops.solvers.{kind} import load\n"
-        f'M = load("this folder").setup(A)\n```\n'
+        '```python\nfrom sciops.solvers import load\n\nM = load("this folder").setup(A)\n```\n'
     )

@@ -18,7 +18,7 @@ from sciops.bench.solver_report import write_report
 from sciops.cli import application
 from sciops.core.config import parse_yaml, to_yaml
 from sciops.core.errors import ConfigError, DataError, ResumeError
-from sciops.solvers.learned_multigrid import Trained, save
+from sciops.solvers.learned_multigrid import Trained
 from sciops.training.matrices import Media
 
 SUITE = """
@@ -92,7 +92,7 @@ def test_curves_end_at_the_tolerance(tmp_path):
 
 
 def test_a_refusal_is_a_row(tmp_path):
-    save(tmp_path / "trained", Trained(dimension=2, channels=4, depth=1).build())
+    Trained(dimension=2, channels=4, depth=1).build().save(tmp_path / "trained")
     entry = f"{{solver: {{kind: cg}}, preconditioner: {{folder: '{tmp_path / 'trained'}'}}}}"
     rows, _ = run(tmp_path / "out", f"{SUITE}  learned: {entry}\n")
     status = {(r["system"], r["solver"]): r["status"] for r in rows}

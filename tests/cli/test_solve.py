@@ -125,9 +125,9 @@ def test_settings_of_both(sciops):
 
 
 def test_a_trained_folder_brings_its_solver(sciops):
-    from sciops.solvers.dcdm import Geometry, Predictor, save
+    from sciops.solvers.dcdm import Geometry, Predictor
 
-    save("trained", Predictor(Geometry(dimension=2, channels=4, levels=2)))
+    Predictor(Geometry(dimension=2, channels=4, levels=2)).save("trained")
     sp.save_npz("A.npz", poisson())
     out = sciops("A.npz", "--preconditioner", "trained", "--shape", "12,15")
     assert "solver fcg" in out and "preconditioner trained" in out and "CONVERGED" in out

@@ -10,10 +10,11 @@ from sciops.core.config import to_yaml
 from sciops.core.diffusion import DiffusionMap
 from sciops.core.errors import ConfigError, DataError, SciopsError, ShapeError
 from sciops.core.linear import CallableMap, DenseMap, SparseMap
+from sciops.solvers import load
 from sciops.solvers._neighbours import Neighbours
 from sciops.solvers.cg import CG
 from sciops.solvers.conjugate_directions import ConjugateDirections
-from sciops.solvers.dcdm import DCDM, Geometry, Predictor, Published, load, save
+from sciops.solvers.dcdm import DCDM, Geometry, Predictor, Published
 from sciops.solvers.fcg import FCG
 from sciops.solvers.jacobi import Jacobi
 
@@ -188,7 +189,7 @@ def test_floating_fluid_with_an_obstacle(solver):
 @EVERY
 def test_a_folder_gives_the_same_iterations(settings, tmp_path):
     A, b, predictor = medium(12, 12), noise(2, 12, 12), made(settings, size=0.01)
-    folder = save(tmp_path / "trained", predictor, "# Trained on nothing\n")
+    folder = predictor.save(tmp_path / "trained", "# Trained on nothing\n")
     assert sorted(p.name for p in folder.iterdir()) == [
         "README.md",
         "config.yaml",
@@ -207,7 +208,7 @@ def test_a_folder_gives_the_same_iterations(settings, tmp_path):
 def test_a_folder_serves_a_singular_system(tmp_path):
     A, b = medium(12, 12, walls="neumann", obstacle=obstacle()), noise(12, 12)
     predictor = made(Published(dimension=2), size=0.01)  # not zero in solid cells by itself
-    folder = save(tmp_path, predictor)
+    folder = predictor.save(tmp_path)
     ours = DCDM(trained=folder, maxiter=20).solve(A, b)
     theirs = DCDM(maxiter=20).solve(A, b, M=predictor)
     assert torch.equal(ours.x, theirs.x) and ours.incompatible > 0
@@ -223,7 +224,7 @@ def test_without_a_predictor_it_is_cg():
 def test_damaged_and_foreign_folders(tmp_path):
     with pytest.raises(DataError, match="model.safetensors, config.yaml missing"):
         load(tmp_path)
-    folder = save(tmp_path, made(GEOMETRY))
+    folder = made(GEOMETRY).save(tmp_path)
     config = (folder / "config.yaml").read_text()
     (folder / "config.yaml").write_text(config.replace("channels: 4", "channels: 5"))
     with pytest.raises(DataError, match="do not fit the settings"):
@@ -236,7 +237,7 @@ def test_damaged_and_foreign_folders(tmp_path):
         load(folder)
     (folder / "config.yaml").write_text("preconditioner: {kind: learned_multigrid}\n")
     with pytest.raises(ConfigError, match="expected a preconditioner 'dcdm', got 'learned_multi"):
-        load(folder)
+        DCDM(trained=folder).solve(medium(5, 5), noise(5, 5))
     (folder / "config.yaml").write_text(config)
     (folder / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(DataError, match="damaged"):

@@ -11,12 +11,13 @@ from sciops.core.config import validate
 from sciops.core.diffusion import DiffusionMap
 from sciops.core.errors import ConfigError, NotPositiveDefinite, SciopsError, ShapeError
 from sciops.core.linear import DenseMap, SparseMap
+from sciops.solvers import load
 from sciops.solvers._black_box import Entries, Parities
 from sciops.solvers._differentiable_cycle import DifferentiableCycle
 from sciops.solvers._hierarchy import Hierarchy
 from sciops.solvers._v_cycle import MultigridCycle
 from sciops.solvers.cg import CG
-from sciops.solvers.learned_multigrid import LearnedMultigrid, Trained, load, save
+from sciops.solvers.learned_multigrid import LearnedMultigrid, Trained
 from sciops.solvers.multigrid import Multigrid
 from sciops.training.descent import Descent, minimise
 from sciops.training.directions import krylov, krylov_loss
@@ -214,7 +215,7 @@ def test_iterations_stay_from_64_to_512():
 def test_a_folder_gives_the_same_iterations(tmp_path):
     A, made = medium((40, 40)), network((40, 40)).float()
     b = noise(A)
-    folder = save(tmp_path / "trained", made, "# Trained on nothing\n")
+    folder = made.save(tmp_path / "trained", "# Trained on nothing\n")
     direct = CG().solve(A, b, M=made.eval()).check()
     again = LearnedMultigrid(trained=folder).solve(A, b).check()
     assert torch.equal(direct.x, again.x) and direct.iterations == again.iterations

@@ -22,7 +22,7 @@ from sciops.core.errors import (
 )
 from sciops.core.linear import CallableMap
 from sciops.data.weights import read_weights
-from sciops.solvers import dcdm, learned_multigrid
+from sciops.solvers import learned_multigrid, load
 from sciops.training.descent import Descent, minimise
 from sciops.training.directions import krylov
 from sciops.training.loop import Diverged, Stopped
@@ -126,8 +126,7 @@ def test_a_run_is_a_trained_folder_and_resumes_to_the_bit(tree, tmp_path):
     assert all(torch.equal(first[k], second[k]) for k in first)
     lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, config.training.steps + 1))
-    module = {"dcdm": dcdm, "learned_multigrid": learned_multigrid}[tree["preconditioner"]["kind"]]
-    loaded = module.load(tmp_path / "whole")
+    loaded = load(tmp_path / "whole")
     assert not loaded.training and whole["params"] == sum(p.numel() for p in loaded.parameters())
     assert train(config, tmp_path / "whole") == whole  # done already
 
