@@ -12,16 +12,12 @@ giving it back to the system after each call, which costs ours more, since it ma
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
+from interleaved import Row, clock, forward, options, parse, row, show, write
 from torch import Tensor, nn
 
 from sciops.layers.depthwise import DepthwiseConvolution
@@ -49,22 +45,15 @@ class Attention(nn.Module):
 
 def main() -> None:
     """Check, time, print, write."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="less than a minute")
-    arguments.add_argument("--threads", type=int, default=1)
-    arguments.add_argument("--json", type=Path)
-    given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parse(options(__doc__))
     torch.manual_seed(0)
     torch.zeros(30_000_000, dtype=torch.uint8)
     sizes, repeats = ((64,), 3) if given.quick else ((64, 128), 7)
     rows = [row for n in sizes for row in measure(n, repeats)]
-    show(rows)
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write(given.json, rows)
 
 
-def measure(n: int, repeats: int) -> list[dict[str, Any]]:
+def measure(n: int, repeats: int) -> list[Row]:
     """All rows for n x n points."""
     rows = []
     x = torch.randn(BATCH, CHANNELS, n, n)
@@ -72,7 +61,7 @@ def measure(n: int, repeats: int) -> list[dict[str, Any]]:
         compare(name, ours, peer, x)
         for what, run in (("forward", forward), ("forward + backward", forward_and_backward)):
             case = f"{name}, {n} x {n}, {what}"
-            rows.append(race(case, repeats, partial(run, ours, x), partial(run, peer, x)))
+            rows.append(turns(case, repeats, partial(run, ours, x), partial(run, peer, x)))
     return rows
 
 
@@ -94,12 +83,6 @@ def share(ours: nn.Module, peer: nn.Module) -> None:
     peer.load_state_dict({k: v.reshape(theirs[k].shape) for k, v in ours.state_dict().items()})
 
 
-def forward(module: nn.Module, x: Tensor) -> Tensor:
-    """The output alone, without a graph."""
-    with torch.no_grad():
-        return module(x)
-
-
 def forward_and_backward(module: nn.Module, x: Tensor) -> list[Tensor]:
     """The output, and its gradients by the field and all parameters."""
     x = x.detach().requires_grad_()
@@ -118,48 +101,23 @@ def compare(name: str, ours: nn.Module, peer: nn.Module, x: Tensor) -> None:
         assert off < 1e-5, f"{name}: {key} or its gradient is off by {off:.1e}"
 
 
-def race(
-    case: str, repeats: int, ours: Callable[[], Any], peer: Callable[[], Any]
-) -> dict[str, Any]:
-    """One row: the two in turns, `repeats` times."""
-    spent: tuple[list[float], list[float]] = ([], [])
+def turns(case: str, repeats: int, ours: Callable[[], Any], peer: Callable[[], Any]) -> Row:
+    """One row: the two in turn, `repeats` times."""
     calls = [max(1, round(LEAST / timed(f, 2))) for f in (ours, peer)]
-    for _ in range(repeats):
-        for f, n, times in zip((ours, peer), calls, spent, strict=True):
-            times.append(1e3 * timed(f, n))
-    return row(case, spent[0], "torch", spent[1])
+    spent = [
+        [1e3 * timed(f, n) for f, n in zip((ours, peer), calls, strict=True)]
+        for _ in range(repeats)
+    ]
+    mine, theirs = zip(*spent, strict=True)
+    return show(row(case, mine, "torch", theirs))
 
 
 def timed(f: Callable[[], Any], calls: int) -> float:
     """Seconds per call."""
-    begun = time.perf_counter()
+    begun = clock()
     for _ in range(calls):
         f()
-    return (time.perf_counter() - begun) / calls
-
-
-def row(case: str, mine: list[float], peer: str, theirs: list[float]) -> dict[str, Any]:
-    """Medians, and the ratio peer / ours with its range over the repeats."""
-    ratios = [b / a for a, b in zip(mine, theirs, strict=True)]
-    return {
-        "case": case,
-        "ours_ms": round(statistics.median(mine), 3),
-        "peer": peer,
-        "peer_ms": round(statistics.median(theirs), 3),
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_min": round(min(ratios), 2),
-        "ratio_max": round(max(ratios), 2),
-    }
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    print(f"{'case':54} {'ours ms':>9} {'torch ms':>9} {'ratio':>6}  min - max")
-    for r in rows:
-        print(
-            f"{r['case']:54} {r['ours_ms']:9.2f} {r['peer_ms']:9.2f} {r['ratio']:6.2f}  "
-            f"{r['ratio_min']:.2f} - {r['ratio_max']:.2f}"
-        )
+    return (clock() - begun) / calls
 
 
 if __name__ == "__main__":

@@ -14,18 +14,24 @@ tensors hold at the peak of a step beyond what they held before, by torch's own 
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import json
-import multiprocessing
-import statistics
-import time
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import torch
+from interleaved import (
+    Row,
+    apart,
+    count,
+    forward,
+    options,
+    parse,
+    race,
+    row,
+    seconds,
+    show,
+    tensor_memory,
+    training_step,
+    write,
+)
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,13 +46,7 @@ SIDES = {"published preset": Config(preset="darcy_rough"), "default": Config()}
 
 def main() -> None:
     """Check, time, print, write."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="less than a minute")
-    arguments.add_argument("--threads", type=int, default=1)
-    arguments.add_argument("--device", default="cpu")
-    arguments.add_argument("--json", type=Path)
-    given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parse(options(__doc__, device=True))
     keep_large_blocks()  # as the training commands do; it helps the plain network too
     rows = []
     for n in (64,) if given.quick else (64, 128, 256):
@@ -56,8 +56,7 @@ def main() -> None:
         rows.append(a_point(n, given.device))
     if not given.quick and given.device == "cpu":
         rows += [memory(n, name) for n in (64, 128) for name in SIDES]
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write(given.json, rows)
 
 
 def schema(n: int) -> Schema:
@@ -67,7 +66,7 @@ def schema(n: int) -> Schema:
     return Schema((Variable("a", grid, "input"), Variable("u", grid, "target")), tuple(walls))
 
 
-def steps(n: int, repeats: int, device: str) -> list[dict[str, Any]]:
+def steps(n: int, repeats: int, device: str) -> list[Row]:
     """Training step and inference of each of our sides against the plain network."""
     torch.manual_seed(0)
     x, y = torch.randn(2, BATCH, 1, n, n, device=device)
@@ -81,28 +80,14 @@ def steps(n: int, repeats: int, device: str) -> list[dict[str, Any]]:
             agree(ours, plain, x)
         counts = f"{count(ours):,} / {count(plain):,} parameters"
         case = f"{name}, {BATCH}x{n}x{n}, {counts}"
-        rows.append(
-            row(
-                f"{case}, training step",
-                training_step(ours, x, y),
-                training_step(plain, x, y),
-                repeats,
-                device,
-            )
-        )
-        rows.append(
-            row(
-                f"{case}, forward",
-                partial(forward, ours, x),
-                partial(forward, plain, x),
-                repeats,
-                device,
-            )
-        )
+        steps = [training_step(module, x, y) for module in (ours, plain)]
+        calls = [partial(forward, module, x) for module in (ours, plain)]
+        rows.append(race(f"{case}, training step", *steps, PLAIN, repeats, device))
+        rows.append(race(f"{case}, forward", *calls, PLAIN, repeats, device))
     return rows
 
 
-def a_point(n: int, device: str) -> dict[str, Any]:
+def a_point(n: int, device: str) -> Row:
     """Time of a step of our default for each point of the grid, against that on 128 x 128."""
     times = []
     for size in (n, 128):
@@ -110,22 +95,10 @@ def a_point(n: int, device: str) -> dict[str, Any]:
         batch = max(1, BATCH * 128**2 // size**2)
         x, y = torch.randn(2, batch, 1, size, size, device=device)
         times.append((training_step(model, x, y), batch * size**2))
-    pairs = []
-    for _ in range(6):
-        pairs.append([seconds(run, device) / points * 1e3 for run, points in times])
-    pairs = pairs[1:]  # ms for 1000 points are microseconds a point
-    ratios = [b / a for a, b in pairs]
-    found = {
-        "case": f"default, {n}x{n}, microseconds of a training step for a point",
-        "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
-        "peer": "the same on 128x128",
-        "peer_ms": 1e3 * statistics.median(b for _, b in pairs),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-    }
-    show(found, "ms")
-    return found
+    turns = [[1e6 * seconds(run, device) / points for run, points in times] for _ in range(6)][1:]
+    mine, theirs = zip(*turns, strict=True)
+    case = f"default, {n}x{n}, training step, for a point"
+    return show(row(case, mine, "the same on 128x128", theirs, "us"))
 
 
 class Plain(nn.Module):
@@ -215,86 +188,11 @@ def agree(ours: nn.Module, plain: nn.Module, x: Tensor) -> None:
         assert off < 1e-4, f"the networks differ by {off:.1e}"
 
 
-def count(module: nn.Module) -> int:
-    """Parameters."""
-    return sum(p.numel() for p in module.parameters())
-
-
-def training_step(module: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
-    """Forward, backward, AdamW."""
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
-
-    def run() -> None:
-        optimizer.zero_grad()
-        (module(x) - y).square().mean().backward()
-        optimizer.step()
-
-    return run
-
-
-def forward(module: nn.Module, x: Tensor) -> None:
-    """Inference."""
-    with torch.no_grad():
-        module(x)
-
-
-def row(
-    case: str, ours: Callable[[], None], peer: Callable[[], None], repeats: int, device: str
-) -> dict[str, Any]:
-    """Both in turn; the ratio of each pair of turns."""
-    pairs = [(seconds(ours, device), seconds(peer, device)) for _ in range(repeats + 1)][1:]
-    ratios = [b / a for a, b in pairs]
-    found = {
-        "case": case,
-        "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
-        "peer": PLAIN,
-        "peer_ms": 1e3 * statistics.median(b for _, b in pairs),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-    }
-    show(found, "ms")
-    return found
-
-
-def seconds(work: Callable[[], None], device: str) -> float:
-    """CPU time of one call on one thread, wall time otherwise."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else None
-    clock = clock or time.perf_counter
-    started = clock()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return clock() - started
-
-
-def show(found: dict[str, Any], unit: str) -> None:
-    """One line of the table."""
-    ours, peer = found[f"ours_{unit.lower()}"], found[f"peer_{unit.lower()}"]
-    print(
-        f"{found['case']:78s} {ours:9.2f} {unit}  {peer:9.2f} {unit}"
-        f"  x{found['ratio']:5.2f}  ({found['ratio_min']:.2f} - {found['ratio_max']:.2f})",
-        flush=True,
-    )
-
-
-def memory(n: int, name: str) -> dict[str, Any]:
+def memory(n: int, name: str) -> Row:
     """Tensor memory at the peak of a training step of either side, in processes of their own."""
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        ours, plain = (pool.apply(_peak, (which, n)) for which in (name, PLAIN))
-    found = {
-        "case": f"{name}, {BATCH}x{n}x{n}, peak of tensor memory in a training step",
-        "ours_mb": ours,
-        "peer": PLAIN,
-        "peer_mb": plain,
-        "ratio": plain / ours,
-        "ratio_min": plain / ours,
-        "ratio_max": plain / ours,
-    }
-    show(found, "MB")
-    return found
+    ours, plain = (apart(_peak, which, n) for which in (name, PLAIN))
+    case = f"{name}, {BATCH}x{n}x{n}, peak of tensor memory in a training step"
+    return show(row(case, [ours], PLAIN, [plain], "mb"))
 
 
 def _peak(name: str, n: int) -> float:
@@ -304,13 +202,7 @@ def _peak(name: str, n: int) -> float:
         model = Plain(Config(preset="darcy_rough").build(schema(n)))
     else:
         model = SIDES[name].build(schema(n))
-    run = training_step(model, *torch.randn(2, BATCH, 1, n, n))
-    run()  # the moments of the optimizer
-    with torch.profiler.profile(profile_memory=True) as profile:
-        run()
-    events = profile.profiler.kineto_results.events()
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-    return max(itertools.accumulate(change for _, change in changes)) / 2**20
+    return tensor_memory(training_step(model, *torch.randn(2, BATCH, 1, n, n)))
 
 
 if __name__ == "__main__":

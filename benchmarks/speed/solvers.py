@@ -1,6 +1,7 @@
 """Linear solvers on diffusion problems: ours against scipy, pyamg, CHOLMOD and a fast transform.
 
     python benchmarks/speed/solvers.py [--quick] [--threads 1] [--json PATH] [--learned FOLDER ..]
+                                       [--cases grains-256 ..]
 
 Every solver gets the same matrix and right-hand side and is timed from the matrix on, its setup
 included.  The relative residual that is asked for, 1e-6, is recomputed in float64 from the matrix
@@ -32,12 +33,10 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import re
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse.linalg as spla
 import torch
+from interleaved import Row, clock, options, parse, rounded, row, write
 from scipy.fft import dstn, idstn
 from scipy.ndimage import gaussian_filter, zoom
 
@@ -73,25 +73,30 @@ Solve = Callable[[], Result]
 
 def main() -> None:
     """Build, check, time, print, write."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="less than a minute")
-    arguments.add_argument("--threads", type=int, default=1)
-    arguments.add_argument("--json", type=Path)
-    arguments.add_argument("--learned", type=Path, nargs="*", default=[])
-    arguments.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)  # case, n, solver
-    given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    parser = options(__doc__)
+    parser.add_argument("--cases", nargs="*", metavar="NAME-SIZE", help="these alone: jump-256 ..")
+    parser.add_argument("--learned", type=Path, nargs="*", default=[], metavar="FOLDER")
+    parser.add_argument("--memory", nargs=3, help=argparse.SUPPRESS)  # case, n, solver
+    given = parse(parser)
     if given.memory:
         kind, n, name = given.memory
         print(growth(kind, int(n), name, given.learned))
         return
-    rows = []
-    for kind, n in CASES[:1] if given.quick else CASES:
+    rows: list[Row] = []
+    for kind, n in chosen(given.cases, given.quick):
         rows += case(kind, n, 2 if given.quick else 3, given.learned)
-        if given.json:
-            given.json.write_text(json.dumps(rows, indent=1) + "\n")
+        write(given.json, rows)
     for folder in given.learned:
         amortised(folder, rows)
+
+
+def chosen(names: list[str] | None, quick: bool) -> list[tuple[str, int]]:
+    """The cases that are asked for."""
+    named = {f"{kind}-{n}": (kind, n) for kind, n in CASES}
+    unknown = sorted(set(names or ()) - set(named))
+    if unknown:
+        raise SystemExit(f"no case {', '.join(unknown)}; there are {', '.join(named)}")
+    return [named[name] for name in names] if names else CASES[:1] if quick else CASES
 
 
 def candidates(kind: str, n: int, learned: list[Path]) -> tuple[dict[str, Solve], Any, np.ndarray]:
@@ -129,7 +134,7 @@ def fast(kind: str, n: int) -> bool:
     return n <= 256 or kind != "grains"
 
 
-def case(kind: str, n: int, repeats: int, learned: list[Path]) -> list[dict[str, Any]]:
+def case(kind: str, n: int, repeats: int, learned: list[Path]) -> list[Row]:
     """All solvers on one problem, in turn."""
     solvers, matrix, f = candidates(kind, n, learned)
     times: dict[str, list[tuple[float, float, int]]] = {name: [] for name in solvers}
@@ -182,16 +187,14 @@ def field(status: Path, name: str) -> int:
     return int(re.search(rf"{name}:\s+(\d+)", status.read_text()).group(1))  # type: ignore[union-attr]
 
 
-def amortised(folder: Path, rows: list[dict[str, Any]]) -> None:
+def amortised(folder: Path, rows: list[Row]) -> None:
     """After how many solves the training has paid for itself, case by case."""
     seconds = read_run(folder)["train_seconds"]
-    for row in rows:
-        if row["peer"] == label(folder):
-            gain = (row["ours_ms"] - row["peer_ms"]) / 1e3
-            solves = f"{seconds / gain:.0f} solves" if gain > 0 else "never"
-            print(
-                f"{row['case']:22s} {row['peer']}: {seconds:.0f} s of training, back after {solves}"
-            )
+    for found in rows:
+        if found["peer"] == label(folder):
+            gain = (found["ours_ms"] - found["peer_ms"]) / 1e3
+            back = f"back after {seconds / gain:.0f} solves" if gain > 0 else "never won back"
+            print(f"{found['case']:22s} {found['peer']}: {seconds:.0f} s of training, {back}")
 
 
 def label(folder: Path) -> str:
@@ -201,24 +204,17 @@ def label(folder: Path) -> str:
 
 def rows_of(
     label: str, times: dict[str, list[tuple[float, float, int]]], memory: dict[str, float | None]
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Ours against each peer, printed."""
     mine = times[OURS]
     rows = []
     for name, found in times.items():
         size = "-" if memory[name] is None else f"{memory[name]:.0f}"
-        pairs = list(zip(mine, found, strict=False))
-        ratios = [b[0] / a[0] for a, b in pairs]
+        ours, theirs = ([1e3 * t for t, _, _ in side[: len(found)]] for side in (mine, found))
         rows.append(
             {
-                "case": label,
-                "ours_ms": 1e3 * statistics.median(t for t, _, _ in mine),
-                "peer": name,
-                "peer_ms": 1e3 * statistics.median(t for t, _, _ in found),
-                "ratio": statistics.median(ratios),
-                "ratio_min": min(ratios),
-                "ratio_max": max(ratios),
-                "peer_setup_ms": 1e3 * statistics.median(s for _, s, _ in found),
+                **row(label, ours, name, theirs),
+                "peer_setup_ms": rounded(1e3 * statistics.median(s for _, s, _ in found)),
                 "peer_iterations": found[0][2],
                 "peer_memory_mb": memory[name],
             }
@@ -310,8 +306,8 @@ def pyamg(matrix: Any, f: np.ndarray, method: str) -> Result:
     levels = getattr(peer, f"{method}_solver")(csr_matrix(matrix))
     M = levels.aspreconditioner()
     setup = clock() - started
-    found = [krylov(matrix, row, M.matvec, setup) for row in np.atleast_2d(f)]
-    x = np.stack([row for row, _, _ in found]).reshape(f.shape)
+    found = [krylov(matrix, one, M.matvec, setup) for one in np.atleast_2d(f)]
+    x = np.stack([one for one, _, _ in found]).reshape(f.shape)
     return x, max(count for _, count, _ in found), setup
 
 
@@ -325,8 +321,8 @@ def amgcl(matrix: Any, f: np.ndarray) -> Result:
     solve = peer.solver(levels, prm={"type": "cg", "tol": RTOL, "maxiter": 5000})
     setup = clock() - started
     found, most = [], 0
-    for row in np.atleast_2d(f):
-        found.append(np.array(solve(row)))
+    for right_hand_side in np.atleast_2d(f):
+        found.append(np.array(solve(right_hand_side)))
         most = max(most, int(solve.iters))
     return np.stack(found).reshape(f.shape), most, setup
 
@@ -381,11 +377,6 @@ def krylov(matrix: Any, f: np.ndarray, apply: Callable[..., Any], setup: float) 
     M = spla.LinearOperator(matrix.shape, matvec=apply, dtype=np.float64)
     x, _ = spla.cg(matrix, f, rtol=RTOL, atol=0.0, maxiter=30000, M=M, callback=one)
     return x, count, setup
-
-
-def clock() -> float:
-    """CPU time on one thread, wall time otherwise."""
-    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 if __name__ == "__main__":

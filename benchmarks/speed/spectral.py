@@ -14,19 +14,26 @@ a process of its own for each side, less that of the same process before its fir
 
 from __future__ import annotations
 
-import argparse
-import itertools
-import json
-import multiprocessing
-import statistics
-import time
 import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
+from interleaved import (
+    Row,
+    apart,
+    count,
+    forward,
+    options,
+    parse,
+    race,
+    row,
+    show,
+    tensor_memory,
+    training_step,
+    write,
+)
 from torch import Tensor, nn
 
 from sciops.core.memory import keep_large_blocks
@@ -65,13 +72,7 @@ STEPS = [(64, 16), (85, 16), (128, 16)]  # points an axis, modes; batch 4, width
 
 def main() -> None:
     """Check, time, print, write."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="less than a minute")
-    arguments.add_argument("--threads", type=int, default=1)
-    arguments.add_argument("--device", default="cpu")
-    arguments.add_argument("--json", type=Path)
-    given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parse(options(__doc__, device=True))
     repeats = 5 if given.quick else 25
     rows = []
     for batch, channels, sizes, modes in LAYERS[:3] if given.quick else LAYERS:
@@ -81,16 +82,15 @@ def main() -> None:
     for batch, channels, sizes, modes in [] if given.quick else BACKENDS:
         rows += backends(batch, channels, sizes, modes, repeats, given.device)
     if given.device == "cpu" and not given.quick:
-        rows += apart(_with_large_blocks, (4, 32, (256, 256), 16, repeats))
+        rows += apart(_with_large_blocks, 4, 32, (256, 256), 16, repeats)
         for n, modes in STEPS:
             rows += memory(n, modes)
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write(given.json, rows)
 
 
 def layer(
     batch: int, channels: int, sizes: tuple[int, ...], modes: int, repeats: int, device: str
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Forward alone, and forward with backward."""
     torch.manual_seed(0)
     peer, ours = pair(channels, len(sizes), modes, device)
@@ -101,7 +101,14 @@ def layer(
     if device == "cuda":
         sides[", ours compiled"] = torch.compile(ours)
     return [
-        row(f"{case}, {what}{how}", partial(work, side, x), partial(work, peer, x), repeats, device)
+        race(
+            f"{case}, {what}{how}",
+            partial(work, side, x),
+            partial(work, peer, x),
+            PEER,
+            repeats,
+            device,
+        )
         for how, side in sides.items()
         for what, work in (("forward", forward), ("forward + backward", backward))
     ]
@@ -109,7 +116,7 @@ def layer(
 
 def backends(
     batch: int, channels: int, sizes: tuple[int, ...], modes: int, repeats: int, device: str
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """The layer by matrix products, and by the pruned FFT."""
     torch.manual_seed(0)
     bases = [Basis("fourier", modes)] * len(sizes)
@@ -118,7 +125,7 @@ def backends(
     x = torch.randn(batch, channels, *sizes, device=device)
     case = f"backends {batch}x{channels}x{'x'.join(map(str, sizes))}, {modes} modes"
     return [
-        row(f"{case}, {what}", *(partial(work, side, x) for side in sides), repeats, device, FFT)
+        race(f"{case}, {what}", *(partial(work, side, x) for side in sides), FFT, repeats, device)
         for what, work in (("forward", forward), ("forward + backward", backward))
     ]
 
@@ -184,12 +191,6 @@ def plain(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return y.detach(), x.grad
 
 
-def forward(module: nn.Module, x: Tensor) -> None:
-    """Inference."""
-    with torch.no_grad():
-        module(x)
-
-
 def backward(module: nn.Module, x: Tensor) -> None:
     """Forward, and gradients of input and weights."""
     x = x.detach().requires_grad_(True)
@@ -197,21 +198,16 @@ def backward(module: nn.Module, x: Tensor) -> None:
     module(x).backward(x.detach())
 
 
-def step(n: int, modes: int, repeats: int, device: str) -> list[dict[str, Any]]:
+def step(n: int, modes: int, repeats: int, device: str) -> list[Row]:
     """A training step, and inference, of the whole FNO."""
     peer, ours = fnos(n, modes)
     x, y = torch.randn(4, 1, n, n, device=device), torch.randn(4, 1, n, n, device=device)
     steps = [training_step(m.to(device), x, y) for m in (ours, peer)]
+    calls = [partial(forward, m, x) for m in (ours, peer)]
     case = f"FNO 4x{n}x{n}, {modes} modes, width 32, {count(ours):,} / {count(peer):,} parameters"
     return [
-        row(f"{case}, training step", *steps, repeats, device),
-        row(
-            f"{case}, forward",
-            partial(forward, ours, x),
-            partial(forward, peer, x),
-            repeats,
-            device,
-        ),
+        race(f"{case}, training step", *steps, PEER, repeats, device),
+        race(f"{case}, forward", *calls, PEER, repeats, device),
     ]
 
 
@@ -225,106 +221,23 @@ def fnos(n: int, modes: int) -> tuple[nn.Module, nn.Module]:
     return FNO((modes, modes), 1, 1, 32), Config(n_modes=modes).build(schema)
 
 
-def count(module: nn.Module) -> int:
-    """Real parameters."""
-    return sum(p.numel() * (2 if p.is_complex() else 1) for p in module.parameters())
-
-
-def training_step(module: nn.Module, x: Tensor, y: Tensor) -> Callable[[], None]:
-    """Forward, backward, AdamW."""
-    optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
-
-    def run() -> None:
-        optimizer.zero_grad()
-        (module(x) - y).square().mean().backward()
-        optimizer.step()
-
-    return run
-
-
-def row(
-    case: str,
-    ours: Callable[[], None],
-    peer: Callable[[], None],
-    repeats: int,
-    device: str,
-    name: str = PEER,
-) -> dict[str, Any]:
-    """Both in turn; the ratio of each pair of turns."""
-    pairs = []
-    for _ in range(repeats + 2):
-        pairs.append((seconds(ours, device), seconds(peer, device)))
-    pairs = pairs[2:]
-    ratios = [b / a for a, b in pairs]
-    found = {
-        "case": case,
-        "ours_ms": 1e3 * statistics.median(a for a, _ in pairs),
-        "peer": name,
-        "peer_ms": 1e3 * statistics.median(b for _, b in pairs),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-    }
-    show(found)
-    return found
-
-
-def seconds(work: Callable[[], None], device: str) -> float:
-    """CPU time of one call on one thread, wall time otherwise."""
-    if device == "cuda":
-        torch.cuda.synchronize()
-    clock = time.process_time if device == "cpu" and torch.get_num_threads() == 1 else None
-    clock = clock or time.perf_counter
-    started = clock()
-    work()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return clock() - started
-
-
-def show(found: dict[str, Any], unit: str = "ms") -> None:
-    """One line of the table."""
-    ours, peer = found[f"ours_{unit.lower()}"], found[f"peer_{unit.lower()}"]
-    print(
-        f"{found['case']:86s} {ours:9.2f} {unit}  {peer:9.2f} {unit}"
-        f"  x{found['ratio']:5.2f}  ({found['ratio_min']:.2f} - {found['ratio_max']:.2f})",
-        flush=True,
-    )
-
-
-def apart(work: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """The result of `work` in a fresh process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
-
-
 def _with_large_blocks(
     batch: int, channels: int, sizes: tuple[int, ...], modes: int, repeats: int
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     torch.set_num_threads(1)
     assert keep_large_blocks()
     rows = layer(batch, channels, sizes, modes, repeats, "cpu")
     return [{**r, "case": f"{r['case']}, large blocks kept"} for r in rows]
 
 
-def memory(n: int, modes: int) -> list[dict[str, Any]]:
+def memory(n: int, modes: int) -> list[Row]:
     """Peak memory of training steps of either side, in processes of their own."""
     rows = []
     for what, peak in (("peak of tensor memory", _tensors), ("peak of resident memory", _resident)):
-        pairs = [tuple(apart(peak, (which, n, modes)) for which in (1, 0)) for _ in range(3)]
-        ratios = [b / a for a, b in pairs]
-        rows.append(
-            {
-                "case": f"FNO 4x{n}x{n}, {modes} modes, width 32, {what} in a training step",
-                "ours_mb": statistics.median(a for a, _ in pairs),
-                "peer": PEER,
-                "peer_mb": statistics.median(b for _, b in pairs),
-                "ratio": statistics.median(ratios),
-                "ratio_min": min(ratios),
-                "ratio_max": max(ratios),
-            }
-        )
-        show(rows[-1], "MB")
+        turns = [[apart(peak, which, n, modes) for which in (1, 0)] for _ in range(3)]
+        mine, theirs = zip(*turns, strict=True)
+        case = f"FNO 4x{n}x{n}, {modes} modes, width 32, {what} in a training step"
+        rows.append(show(row(case, mine, PEER, theirs, "mb")))
     return rows
 
 
@@ -338,13 +251,7 @@ def _ready(which: int, n: int, modes: int) -> Callable[[], None]:
 
 
 def _tensors(which: int, n: int, modes: int) -> float:
-    run = _ready(which, n, modes)
-    run()  # the moments of the optimizer
-    with torch.profiler.profile(profile_memory=True) as profile:
-        run()
-    events = profile.profiler.kineto_results.events()
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")
-    return max(itertools.accumulate(change for _, change in changes)) / 2**20
+    return tensor_memory(_ready(which, n, modes))
 
 
 def _resident(which: int, n: int, modes: int) -> float:

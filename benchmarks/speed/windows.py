@@ -11,9 +11,6 @@ one process; that the same numbers come is checked first.  Times are per window 
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 import torch
+from interleaved import Row, options, parse, row, show, write
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -40,20 +38,13 @@ WINDOW = Window(history=4, horizon=1)
 
 def main() -> None:
     """Make the data, check, time, print, write."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--quick", action="store_true", help="less than a minute")
-    arguments.add_argument("--threads", type=int, default=1)
-    arguments.add_argument("--json", type=Path)
-    given = arguments.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parse(options(__doc__))
     with tempfile.TemporaryDirectory() as folder:
         rows = measure(Path(folder), 3 if given.quick else 9, 4 if given.quick else 16)
-    show(rows)
-    if given.json:
-        given.json.write_text(json.dumps(rows, indent=1) + "\n")
+    write(given.json, rows)
 
 
-def measure(folder: Path, repeats: int, seeds: int) -> list[dict[str, Any]]:
+def measure(folder: Path, repeats: int, seeds: int) -> list[Row]:
     """All rows of the table."""
     rng = np.random.default_rng(0)
     rows = []
@@ -211,7 +202,7 @@ def compare(
     peers: dict[str, Callable[[int], NDArray[np.float32]]],
     numbers: list[int],
     repeats: int,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """One row a peer; all take turns, `repeats` times over the same windows."""
     for number in numbers[:20]:
         for name, peer in peers.items():
@@ -223,12 +214,12 @@ def compare(
             for number in numbers:
                 one(number)
             spent[name].append(1e3 * (time.perf_counter() - begun) / len(numbers))
-    return [row(case, spent[""], name, spent[name]) for name in peers]
+    return [show(row(case, spent[""], name, spent[name])) for name in peers]
 
 
 def epochs(
     windows: Windows, anchor: Callable[[int], NDArray[np.float32]], repeats: int
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """A whole epoch drawn by blocks, against the anchor's random windows."""
     mine, theirs = [], []
     for k in range(repeats):
@@ -244,10 +235,10 @@ def epochs(
             torch.stack([torch.from_numpy(anchor(i)) for i in order[begin : begin + 16]])
         theirs.append(1e3 * (time.perf_counter() - begun) / len(order))
     case = "diff-react as released, epoch in batches of 16, BlockShuffle"
-    return [row(case, mine, "opened per item (PDEBench)", theirs)]
+    return [show(row(case, mine, "opened per item (PDEBench)", theirs))]
 
 
-def throughput(windows: Windows, repeats: int) -> list[dict[str, Any]]:
+def throughput(windows: Windows, repeats: int) -> list[Row]:
     """An epoch in batches of 16 with 0 and 2 workers, beside a copy of as many bytes."""
     size = SPAN * 2 * N * N * 4
     block = np.random.default_rng(0).standard_normal(size * 16 // 8)
@@ -263,36 +254,12 @@ def throughput(windows: Windows, repeats: int) -> list[dict[str, Any]]:
             for _ in range(20):
                 block.copy()
             copy.append(1e3 * (time.perf_counter() - begun) / (20 * 16))
-        found = row(f"after rechunk, epoch, {workers} workers", mine, "copy in memory", copy)
+        found = show(row(f"after rechunk, epoch, {workers} workers", mine, "copy in memory", copy))
         found["ours_MB_per_s"] = round(size / 1e3 / found["ours_ms"])
         found["copy_MB_per_s"] = round(size / 1e3 / found["peer_ms"])
+        print(f"{found['ours_MB_per_s']} MB/s, copy {found['copy_MB_per_s']} MB/s")
         rows.append(found)
     return rows
-
-
-def row(case: str, mine: list[float], peer: str, theirs: list[float]) -> dict[str, Any]:
-    """Medians, and the ratio peer / ours with its range over the repeats."""
-    ratios = [b / a for a, b in zip(mine, theirs, strict=True)]
-    return {
-        "case": case,
-        "ours_ms": round(statistics.median(mine), 4),
-        "peer": peer,
-        "peer_ms": round(statistics.median(theirs), 4),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-    }
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    print(f"{'case':58} {'ours ms':>8}  {'peer':30} {'peer ms':>8} {'ratio':>7}  min - max")
-    for r in rows:
-        speed = f"   {r['ours_MB_per_s']} MB/s" if "ours_MB_per_s" in r else ""
-        print(
-            f"{r['case']:58} {r['ours_ms']:8.3f}  {r['peer']:30} {r['peer_ms']:8.3f} "
-            f"{r['ratio']:7.2f}  {r['ratio_min']:.2f} - {r['ratio_max']:.2f}{speed}"
-        )
 
 
 if __name__ == "__main__":
