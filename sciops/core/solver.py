@@ -22,7 +22,7 @@ from torch import Tensor
 from sciops.core.config import PlugInSettings
 from sciops.core.errors import SciopsError
 from sciops.core.linear import LinearMap
-from sciops.core.system import Preconditioner, System, prepared, relative_residual
+from sciops.core.system import Preconditioner, System, finite, prepared, relative_residual
 
 Callback = Callable[[int, Tensor, Tensor], None]
 
@@ -189,13 +189,12 @@ def _report(system: System, b: Tensor, x0: Tensor | None, outcome: Outcome) -> S
     """The solution in the caller's scale, its residual recomputed from the caller's A and b."""
     d = len(system.A.shape)
     x = system.project(outcome.x) * system.scale
-    finite = x.flatten(x.ndim - d).isfinite().all(-1)  # (*batch)
-    x = torch.where(finite.reshape(system.scale.shape), x, 0.0)
+    sound = finite(x, d)  # (*batch)
+    x = torch.where(sound.reshape(system.scale.shape), x, 0.0)
     given = b.expand_as(x)
-    sound = given.flatten(x.ndim - d).isfinite().all(-1)
-    if x0 is not None:
-        sound = sound & x0.expand_as(x).flatten(x.ndim - d).isfinite().all(-1)
-    bad = (~(finite & sound)).flatten().tolist()
+    for start in (given, x0):
+        sound = sound if start is None else sound & finite(start.expand_as(x), d)
+    bad = (~sound).flatten().tolist()
     statuses = tuple(
         Status.NON_FINITE if wrong else status
         for wrong, status in zip(bad, outcome.statuses, strict=True)

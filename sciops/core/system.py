@@ -105,6 +105,12 @@ def largest(v: Tensor, dimensions: int) -> Tensor:
     return v.flatten(v.ndim - dimensions).abs().amax(-1)
 
 
+def finite(v: Tensor, dimensions: int) -> Tensor:
+    """(*batch) whether no value over the last `dimensions` axes is NaN or infinite."""
+    least, most = torch.aminmax(v.flatten(v.ndim - dimensions), dim=-1)  # NaN where one is
+    return least.isfinite() & most.isfinite()
+
+
 def projected(v: Tensor, kernel: Kernel | None, dimensions: int) -> Tensor:
     """P v, and exactly 0 where nothing but rounding is left of v.  (*batch, *shape)"""
     if kernel is None:
@@ -165,8 +171,7 @@ def prepared(
     batch = np.broadcast_shapes(*stacks)
     b = b.expand(*batch, *A.shape)
     x = torch.zeros_like(b) if x0 is None else x0.expand_as(b)
-    finite = b.flatten(len(batch)).isfinite().all(-1) & x.flatten(len(batch)).isfinite().all(-1)
-    b, todo, scale = _scaled(b, finite, d)
+    b, todo, scale = _scaled(b, finite(b, d) & finite(x, d), d)
     incompatible = torch.zeros_like(todo, dtype=torch.float64)
     if A.kernel is not None:
         part, size = field_norm(A.kernel.part(b.double()), d), field_norm(b.double(), d)
