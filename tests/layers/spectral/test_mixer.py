@@ -7,7 +7,17 @@ import io
 import pytest
 import torch
 from layers import mixer_checks
-from layers.spectral.cases import BASES, FILTERS, LINEAR, NODES, Field, mixer, off
+from layers.spectral.cases import (
+    BASES,
+    FILTERS,
+    LINEAR,
+    NODES,
+    Field,
+    complex_weight,
+    mixer,
+    off,
+    waves,
+)
 
 from sciops.core.errors import ConfigError
 from sciops.layers.spectral import (
@@ -268,6 +278,20 @@ def test_axial_knows_no_first_axis():
     turned = trained("axial", [Basis("fourier", 7), Basis("fourier", 5)])
     turned.terms[0].load_state_dict(layer.terms[1].state_dict())
     turned.terms[1].load_state_dict(layer.terms[0].state_dict())
+    x = torch.randn(2, 4, 9, 12, dtype=torch.float64)
+    assert off(turned(x.transpose(2, 3)).transpose(2, 3), layer(x)) < 1e-13
+
+
+def test_a_dense_filter_knows_no_first_axis():
+    """The multiplier of (k, l) moved to (l, k); of -k it is the conjugate, of (k, 0) the mean."""
+    layer, turned = (trained("dense", [Basis("fourier", 5)] * 2) for _ in range(2))
+    weight = complex_weight(layer.filter.weight)
+    of = dict(zip(waves((5, 5)), weight, strict=True))
+    of |= {(k, 0): (of[k, 0] + of[-k, 0].conj()) / 2 for k in (0, 1, 2)}
+    of |= {(-k, -l): r.conj() for (k, l), r in of.items() if (l, k) > (0, 0)}
+    moved = torch.stack([of[l, k] for k, l in waves((5, 5))])  # (K, C, C)
+    parts = torch.stack([moved.real, moved.imag], 2).reshape(layer.filter.weight.shape)
+    turned.filter.load_state_dict({"weight": parts})
     x = torch.randn(2, 4, 9, 12, dtype=torch.float64)
     assert off(turned(x.transpose(2, 3)).transpose(2, 3), layer(x)) < 1e-13
 
