@@ -29,7 +29,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -190,9 +190,8 @@ class Parities:
 
     def neighbour(self, a: Index, o: Index) -> tuple[Index, int]:
         """(b, shift): the neighbour at offset o of point j of parity a is j + shift of parity b."""
-        moved = [i + k for i, k in zip(a, o, strict=True)]
-        steps = [i // 2 for i in moved]
-        return tuple(i % 2 for i in moved), _flat(steps, self.strides)
+        b, steps = _stepped(a, o)
+        return b, _flat(steps, self.strides)
 
     def flat(self, corner: Index) -> int:
         """The shift from point j to the even point j + corner."""
@@ -236,7 +235,7 @@ class Parities:
             for o, share in self._shares(a).items():
                 b, shift = self.neighbour(a, o)
                 for c, w in weights[b].items():
-                    corner = tuple(i + max(k, 0) for i, k in zip(c, o, strict=True))
+                    corner = _plus(c, tuple(max(k, 0) for k in o))
                     add_product(weights[a][corner], share, w, shift)
         return weights
 
@@ -277,7 +276,7 @@ class Parities:
         for a in self.parities:
             for q, column in self._operator_times_prolongation(a).items():
                 for c, w in self.weights[a].items():
-                    o = tuple(i - k for i, k in zip(q, c, strict=True))
+                    o = _plus(q, c, -1)
                     if o in coarse:
                         from_, to = ends(column.shape[-1], _flat(c, self.strides))
                         coarse[o][..., to].addcmul_(w[..., from_], column[..., from_])
@@ -294,10 +293,10 @@ class Parities:
         for (e, o), t in self.couplings.items():
             if e != a:
                 continue
-            b, shift = self.neighbour(a, o)
-            steps = [(i + k) // 2 for i, k in zip(a, o, strict=True)]
+            b, steps = _stepped(a, o)
+            shift = _flat(steps, self.strides)
             for c, w in self.weights[b].items():
-                q = tuple(i + k for i, k in zip(steps, c, strict=True))
+                q = _plus(steps, c)
                 if q < even:  # of use for couplings q - c < 0 only, which symmetry gives
                     continue
                 if q not in rows:
@@ -320,6 +319,7 @@ def add_product(total: Tensor, factor: Tensor, v: Tensor, shift: int, sign: floa
     total[..., to].addcmul_(factor[..., to], v[..., from_], value=sign)
 
 
+@lru_cache(maxsize=4096)
 def ends(size: int, shift: int) -> tuple[slice, slice]:
     """The slices of j and of j + shift for which both are among 0 .. size - 1."""
     count = max(size - abs(shift), 0)
@@ -336,5 +336,18 @@ def _strides(shape: Sequence[int]) -> Index:
     return tuple(math.prod(shape[k + 1 :]) for k in range(len(shape)))
 
 
-def _flat(steps: Sequence[int], strides: Sequence[int]) -> int:
+@lru_cache(maxsize=4096)
+def _flat(steps: Index, strides: Index) -> int:
     return sum(i * s for i, s in zip(steps, strides, strict=True))
+
+
+@lru_cache(maxsize=4096)
+def _plus(a: Index, b: Index, sign: int = 1) -> Index:
+    return tuple(i + sign * k for i, k in zip(a, b, strict=True))
+
+
+@lru_cache(maxsize=4096)
+def _stepped(a: Index, o: Index) -> tuple[Index, Index]:
+    """Parity, and steps between points of the same parity, of the neighbour of a at offset o."""
+    moved = _plus(a, o)
+    return tuple(i % 2 for i in moved), tuple(i // 2 for i in moved)
