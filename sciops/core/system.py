@@ -160,7 +160,13 @@ def prepared(
             f"A must be a LinearMap, got {type(A).__name__}; use as_linear_map(A, ...)"
         )
     A.check(b, "b")
-    M = M.setup(A) if M is not None and not isinstance(M, LinearMap) else M
+    if M is not None and not isinstance(M, LinearMap):
+        if not isinstance(M, Preconditioner):
+            raise ShapeError(
+                f"M must be a LinearMap or have setup(A), got {type(M).__name__}; as_linear_map("
+                f"M, shape, symmetric=True, positive=True) makes one of an operator of scipy"
+            )
+        M = M.setup(A)
     if M is not None and (M.shape, M.dtype, M.device) != (A.shape, A.dtype, A.device):
         raise ShapeError(f"M must act on the fields of {A} in its type, got {M} on {M.device}")
     d = len(A.shape)

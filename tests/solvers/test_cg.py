@@ -222,6 +222,8 @@ def test_type_of_the_reported_residual_is_said():
     ("call", "words"),
     [
         (lambda A, b: CG().solve(A.sparse(), b), "as_linear_map"),
+        (lambda A, b: CG().solve(A, b, M=sl.aslinearoperator(A.sparse())), "M must be a LinearMap"),
+        (lambda A, b: CG().solve(A, b.numpy()), "b must be a torch tensor"),
         (lambda A, b: CG().solve(A, b[:3]), "b must end in"),
         (lambda A, b: CG().solve(A, b.float()), "float32"),
         (lambda A, b: CG().solve(A, b, x0=b.T), "x0 must end in"),
