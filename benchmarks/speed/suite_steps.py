@@ -52,10 +52,9 @@ def main() -> None:
     rows: list[Row] = []
     for label, run in steps.items():
         found = row(f"{suite.name}, batch of {size}", first, label, [t[label] for t in times[1:]])
-        rows.append(
-            found | {"peer_memory_mb": tensor_memory(run), "peer_parameters": counts[label]}
-        )
-        show(rows[-1])
+        found |= {"peer_memory_mb": tensor_memory(run), "peer_parameters": counts[label]}
+        rows.append(show(found))
+        print(f"{'':86s} {found['peer_memory_mb']:.1f} MB, {counts[label]:,} parameters")
     write(given.json, rows)
 
 
