@@ -234,9 +234,10 @@ class Parities:
             weights[a] = {c: torch.zeros_like(self.diagonal[a]) for c in _below(a)}
             for o, share in self._shares(a).items():
                 b, shift = self.neighbour(a, o)
+                to, from_ = ends(share.shape[-1], shift)
+                factor, ahead = share[..., to], tuple(max(k, 0) for k in o)
                 for c, w in weights[b].items():
-                    corner = _plus(c, tuple(max(k, 0) for k in o))
-                    add_product(weights[a][corner], share, w, shift)
+                    weights[a][_plus(c, ahead)][..., to].addcmul_(factor, w[..., from_])
         return weights
 
     def _shares(self, a: Index) -> dict[Index, Tensor]:
@@ -250,12 +251,12 @@ class Parities:
             total -= t
             if any(along):
                 collapsed[along] = collapsed[along] + t if along in collapsed else t
-        held = torch.where(total > ROUNDING * self.diagonal[a], total, 0.0)  # s; less is rounding
+        held = total.masked_fill(~(total > ROUNDING * self.diagonal[a]), 0.0)  # s; less: rounding
         positive = {o: self._within(a, o, t.clamp(min=0.0)) for o, t in collapsed.items()}
         if self.tilt:
             positive = {o: t * self.tilt[a, o] for o, t in positive.items()}
         held = held + sum(positive.values())
-        inverse = torch.where(held > 0, 1.0 / torch.where(held > 0, held, 1.0), 0.0)
+        inverse = inverted(held)
         return {o: t * inverse for o, t in positive.items()}
 
     def _within(self, a: Index, o: Index, t: Tensor) -> Tensor:
@@ -294,14 +295,15 @@ class Parities:
             if e != a:
                 continue
             b, steps = _stepped(a, o)
-            shift = _flat(steps, self.strides)
+            to, from_ = ends(t.shape[-1], _flat(steps, self.strides))
+            factor = t[..., to]
             for c, w in self.weights[b].items():
                 q = _plus(steps, c)
                 if q < even:  # of use for couplings q - c < 0 only, which symmetry gives
                     continue
                 if q not in rows:
                     rows[q] = torch.zeros_like(t)
-                add_product(rows[q], t, w, shift, -1.0)
+                rows[q][..., to].addcmul_(factor, w[..., from_], value=-1.0)
         return rows
 
 
@@ -313,10 +315,10 @@ def shifted(v: Tensor, shift: int) -> Tensor:
     return u
 
 
-def add_product(total: Tensor, factor: Tensor, v: Tensor, shift: int, sign: float = 1.0) -> None:
-    """total_j += sign * factor_j * v_{j + shift}.  (*stack, M)"""
-    to, from_ = ends(v.shape[-1], shift)
-    total[..., to].addcmul_(factor[..., to], v[..., from_], value=sign)
+def inverted(v: Tensor) -> Tensor:
+    """1 / v where v > 0, else 0; gradients are finite too.  (Faster than two `torch.where`.)"""
+    off = ~(v > 0)
+    return v.masked_fill(off, 1.0).reciprocal().masked_fill(off, 0.0)
 
 
 @lru_cache(maxsize=4096)

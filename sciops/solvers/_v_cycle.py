@@ -24,7 +24,7 @@ from torch import Tensor
 
 from sciops.core.kernel import Kernel
 from sciops.core.linear import LinearMap
-from sciops.solvers._black_box import Index, Parities, ends
+from sciops.solvers._black_box import Index, Parities, ends, inverted
 from sciops.solvers._hierarchy import Hierarchy
 
 Product = tuple[Tensor, Tensor, Tensor]  # views (y, t, x) of y <- y + t x
@@ -127,10 +127,7 @@ class Level:
         self.even = (0,) * fine.dimensions
         self.packed_shape, self.size = fine.packed_shape, math.prod(fine.packed_shape)
         self.order = sorted(fine.parities, key=lambda a: sum(a) % 2)  # of the sweep
-        self.inverse = {
-            a: torch.where(d > 0, 1.0 / torch.where(d > 0, d, 1.0), 0.0).to(dtype)
-            for a, d in fine.diagonal.items()
-        }
+        self.inverse = {a: inverted(d).to(dtype) for a, d in fine.diagonal.items()}
         # t couples the points `i` of parity a with the points `j` of parity b.
         self.links: list[tuple[Tensor, Index, slice, Index, slice]] = []
         for (a, o), t in fine.couplings.items():
