@@ -4,10 +4,11 @@
                                            [--json PATH]
 
 SUITE and settings are those of `sciops bench run`.  A step is forward, mean square, backward and
-AdamW on the first batch of the training part.  The operators take turns in one process, so that a
-ratio of two of them can be trusted where seconds of training, taken one after the other on a
-machine with other work, cannot.  Ratios are to the first operator that is trained.  Memory is what
-tensors hold at the peak of a step beyond what they held before, by torch's own account.
+AdamW on the first batch of the training part, of the first operator's size for all.  The operators
+take turns in one process, so that a ratio of two of them can be trusted where seconds of training,
+taken one after the other on a machine with other work, cannot.  Ratios are to the first operator
+that is trained.  Memory is what tensors hold at the peak of a step beyond what they held before, by
+torch's own account.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def main() -> None:
     suite, jobs = read(find(given.suite), given.settings)
     configs = {job.label: job.config for job in reversed(jobs)}  # the first seed of each
     data = load(jobs[0].config.data)
-    size = jobs[0].config.training.batch_size
+    size = min(jobs[0].config.training.batch_size, len(data.train))
     batch = collate([data.train[i] for i in range(size)])
     steps: dict[str, Callable[[], None]] = {}
     counts: dict[str, int] = {}

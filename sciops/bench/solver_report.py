@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sciops import plots
 from sciops.bench._page import Cell, definitions, esc, page, picture, table
-from sciops.bench.solver_suite import SolverSuite, done
+from sciops.bench.solver_suite import SolverSuite, done, with_ratios
 from sciops.core.config import read_yaml, validate
 from sciops.core.errors import DataError
 from sciops.data.files import write_text
@@ -102,7 +102,8 @@ def _by_system(
     suite: SolverSuite, jobs: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, list[Row]]]:
     """Each system with the rows of all its seeds, where there are any."""
-    rows = [row for job in jobs for row in job["rows"]]
+    first = next(iter(suite.solvers))
+    rows = [row for job in jobs for row in with_ratios(job["rows"], first)]
     for name in suite.systems:
         own = [r for r in rows if r["system"] == name]
         if own:

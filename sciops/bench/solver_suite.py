@@ -41,11 +41,19 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
 
-from sciops.core.config import Settings, override, plug_in_field, read_yaml, to_yaml, validate
+from sciops.core.config import (
+    FileName,
+    Settings,
+    override,
+    plug_in_field,
+    read_yaml,
+    to_yaml,
+    validate,
+)
 from sciops.core.errors import ConfigError, ResumeError, SciopsError
 from sciops.core.linear import LinearMap
 from sciops.core.solver import Solution, Solver
-from sciops.core.system import Preconditioner
+from sciops.core.system import Preconditioner, demand_preconditioner
 from sciops.data.files import file_sha256, write_text
 from sciops.solvers import _trained
 from sciops.solvers._krylov import Iterative
@@ -97,7 +105,9 @@ class SolverSuite(Settings):
     rtol: float = Field(1e-6, gt=0)
     repeats: PositiveInt = 3
     seeds: tuple[int, ...] = Field((0,), min_length=1)
-    systems: dict[str, Annotated[Media | File, Field(discriminator="kind")]] = Field(min_length=1)
+    systems: dict[FileName, Annotated[Media | File, Field(discriminator="kind")]] = Field(
+        min_length=1
+    )
     solvers: dict[str, Entry] = Field(min_length=1)  # ratios are to the first
 
 
@@ -164,18 +174,20 @@ def run_suite(suite: SolverSuite, folder: Path, notify: Notify) -> bool:
         for seed in suite.seeds:
             job = f"{name}-seed{seed}"
             path = folder / "jobs" / f"{job}.json"
+            inputs = _inputs(suite, system)
             before = done(path, suite, system, seed)
-            if before is None:
+            if before is None or before.get("inputs") != inputs:
                 notify(job, "running")
-                before = {"key": _key(suite, system, seed), "versions": versions()}
-                before["threads"] = torch.get_num_threads()
+                before = {"key": _key(suite, system, seed), "inputs": inputs}
+                before |= {"versions": versions(), "threads": torch.get_num_threads()}
                 before |= _job(name, system, seed, methods, suite.repeats)
                 write_text(path, json.dumps(before))
                 notify(job, "done")
             else:
                 notify(job, "finished")
             found.append(before)
-    _write_results(folder, found)
+    rows = [row for job in found for row in with_ratios(job["rows"], next(iter(suite.solvers)))]
+    _write_results(folder, rows)
     return all(row["status"] == "CONVERGED" for job in found for row in job["rows"])
 
 
@@ -191,7 +203,7 @@ def _require_own(folder: Path, suite: SolverSuite) -> None:
 
 
 def done(path: Path, suite: SolverSuite, system: Media | File, seed: int) -> dict[str, Any] | None:
-    """What a job has found with the present settings; None where it has not run with them."""
+    """What a job has found with the settings of a suite; None where it has not run with them."""
     if not path.is_file():
         return None
     try:
@@ -225,11 +237,18 @@ def _job(
         | (_failed(errors[label]) if label in errors else _measured(answers[label], times[label]))
         for label in methods
     ]
-    solved = [r.get("total_ms") if r["status"] == "CONVERGED" else None for r in rows]
-    for row, total in zip(rows, solved, strict=True):
-        row["ratio"] = total / solved[0] if total and solved[0] else None
     curves = {k: _curve(m, copy.copy(A), b) for k, m in methods.items() if k not in errors}
     return {"rows": rows, "curves": curves}
+
+
+def with_ratios(rows: Sequence[Row], first: str) -> list[Row]:
+    """The rows of a job with the ratio of each total to that of the solver `first`."""
+    solved = {r["solver"]: r["total_ms"] for r in rows if r["status"] == "CONVERGED"}
+    base = solved.get(first)
+    return [
+        r | {"ratio": solved[r["solver"]] / base if base and r["solver"] in solved else None}
+        for r in rows
+    ]
 
 
 def _measured(solution: Solution, times: Sequence[tuple[float, float]]) -> Row:
@@ -286,32 +305,41 @@ def _method(entry: Entry, rtol: float, where: str) -> Method:
     method = validate(_Method, {"kind": tree}, f"{where}: preconditioner").kind
     if not isinstance(method, Preconditioner):
         raise ConfigError(f"{where}: {tree.get('kind')} is a solver only, not a preconditioner")
+    demand_preconditioner(method)
     return Method(solver, method)
 
 
 def _key(suite: SolverSuite, system: Media | File, seed: int) -> str:
-    """Content hash of a job."""
+    """Hash of the settings of a job."""
     tree: dict[str, Any] = {
         "system": system.model_dump(mode="json"),
         "seed": seed,
-        "threads": torch.get_num_threads(),
         **suite.model_dump(mode="json", include={"solvers", "rtol", "repeats"}),
     }
+    return _hash(tree)
+
+
+def _inputs(suite: SolverSuite, system: Media | File) -> str:
+    """Hash of what the settings of a job do not tell: threads, matrix files, weights."""
+    tree: dict[str, Any] = {"threads": torch.get_num_threads()}
     if isinstance(system, File):
         tree["bytes"] = system.checksum()
     for label, entry in suite.solvers.items():
         if entry.preconditioner and "folder" in entry.preconditioner:
             path = Path(entry.preconditioner["folder"]) / _trained.WEIGHTS
             tree[f"weights of {label}"] = file_sha256(path)
+    return _hash(tree)
+
+
+def _hash(tree: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _write_results(folder: Path, jobs: Sequence[Mapping[str, Any]]) -> None:
+def _write_results(folder: Path, rows: Sequence[Row]) -> None:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, COLUMNS)
     writer.writeheader()
-    for job in jobs:
-        writer.writerows(job["rows"])
+    writer.writerows(rows)
     write_text(folder / "results.csv", buffer.getvalue())
 
 

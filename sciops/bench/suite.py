@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sciops.core.config import Settings, override, read_yaml, validate
+from sciops.core.config import FileName, Settings, override, read_yaml, validate
 from sciops.core.errors import ConfigError, NotFound, did_you_mean
 from sciops.training.run import RunConfig
 
@@ -43,7 +43,7 @@ class Suite(Settings):
     headline: str = "relative_l2"  # metric of the main table
     seeds: tuple[int, ...] = (0,)
     device: str = "auto"
-    operators: dict[str, Entry]
+    operators: dict[FileName, Entry]  # a run folder each
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from sciops.core.errors import (
 )
 from sciops.core.linear import LinearMap
 from sciops.core.solver import Solver
-from sciops.core.system import Preconditioner
+from sciops.core.system import Preconditioner, demand_preconditioner
 from sciops.data.definite import Verdict, judge, sparse_map
 from sciops.data.matrices import LinearSystem, read_system
 from sciops.solvers import load
@@ -81,6 +81,8 @@ def chosen(solver: str | None, preconditioner: str | None, settings: Sequence[st
             f"preconditioner: {method.kind} is a solver only; expected one of {_with_setup()}, or "
             f"the folder of a trained one"
         )
+    if method is not None:
+        demand_preconditioner(method)
     if (method or trained) is not None and not isinstance(plugins.solver, Iterative):
         raise ConfigError(f"solver={plugins.solver.kind} takes no preconditioner; leave it out")
     if (method or trained) is None and getattr(plugins.solver, "trained", "") is None:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    SerializeAsAny,
+    ValidationError,
+)
 
 from sciops.core import resolve
 from sciops.core.errors import ConfigError, NotFound, did_you_mean
@@ -37,6 +44,15 @@ class PlugInSettings(Settings):
     def model_post_init(self, _: object) -> None:
         if not self.kind:
             object.__setattr__(self, "kind", resolve.name_of(self.group, type(self)))
+
+
+def _file_name(value: str) -> str:
+    if not re.fullmatch(r"\w[\w.+-]*", value):
+        raise ValueError(f"{value!r} is to name a file: expected letters, digits and . _ + - alone")
+    return value
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
 
 
 class _Inner(ValueError):

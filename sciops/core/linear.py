@@ -358,7 +358,8 @@ class SparseMap(LinearMap):
 class ScipyMap(LinearMap):
     """A `scipy.sparse.linalg.LinearOperator` (N, N); it works in numpy on the CPU.
 
-    It cannot be cast, and gradients do not pass through it.
+    It takes and gives tensors of `dtype`, the operator's own where not given; gradients do not pass
+    through it.
     """
 
     def __init__(
@@ -367,16 +368,23 @@ class ScipyMap(LinearMap):
         shape: Sequence[int] | None = None,
         symmetric: bool = False,
         positive: bool = False,
+        dtype: torch.dtype | None = None,
+        diagonal: Tensor | None = None,
     ) -> None:
-        kind = torch.from_numpy(np.empty(0, dtype=operator.dtype or np.float64)).dtype
+        own = torch.from_numpy(np.empty(0, dtype=operator.dtype or np.float64)).dtype
         shape = _field_shape(tuple(operator.shape), shape)
-        super().__init__(shape, kind, "cpu", symmetric, positive)
-        self.operator = operator
+        super().__init__(shape, dtype or own, "cpu", symmetric, positive)
+        if diagonal is not None:
+            self.check(diagonal, "diagonal")
+        self.operator, self._diagonal = operator, diagonal
 
     def matvec(self, x: Tensor) -> Tensor:
         columns = x.detach().reshape(-1, self.size).numpy().T  # (N, B)
         y = np.ascontiguousarray(self.operator.matmat(columns).T)
         return torch.from_numpy(y).to(self.dtype).reshape(x.shape)
+
+    def diagonal(self) -> Tensor:
+        return super().diagonal() if self._diagonal is None else self._diagonal
 
 
 def as_linear_map(
@@ -401,7 +409,7 @@ def as_linear_map(
     dtype
         Type of the map; that of the matrix where not given (a function: torch's default).
     diagonal
-        (*shape) diagonal of A, of use with a function only.
+        (*shape) diagonal of A, for a function or a LinearOperator, which do not know theirs.
 
     Raises
     ------
@@ -419,7 +427,7 @@ def as_linear_map(
     if hasattr(A, "tocsr"):
         return SparseMap.from_scipy(A, shape, symmetric, positive, dtype)
     if hasattr(A, "matmat") and hasattr(A, "shape"):
-        return ScipyMap(A, shape, symmetric, positive)
+        return ScipyMap(A, shape, symmetric, positive, dtype, diagonal)
     if callable(A) and shape is not None:
         return CallableMap(A, shape, dtype, "cpu", symmetric, positive, diagonal)
     what = "a function without `shape`" if callable(A) else type(A).__name__

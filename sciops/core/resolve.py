@@ -34,9 +34,14 @@ def _entries(group: str) -> tuple[EntryPoint, ...]:
 
 def names(group: str) -> list[str]:
     """Sorted names of the plug-ins of a group: files of its folder, and entry points."""
+    return sorted({*own_names(group), *(e.name for e in _entries(group))})
+
+
+def own_names(group: str) -> list[str]:
+    """Sorted names of the plug-ins that are files of this package."""
     package = importlib.import_module(GROUPS[group][0])
-    files = [m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")]
-    return sorted({*files, *(e.name for e in _entries(group))})
+    found = (m.name for m in pkgutil.iter_modules(package.__path__))
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def find(group: str, name: str) -> type:

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sciops.core.errors import SciopsError, ShapeError
+from sciops.core.errors import ConfigError, SciopsError, ShapeError
 from sciops.core.kernel import Kernel
 from sciops.core.linear import LinearMap
 
@@ -78,6 +78,23 @@ class System:
     def broadcast(self, values: Tensor) -> Tensor:
         """(*batch) -> (*batch, 1, ..), ready to multiply fields."""
         return values.reshape(*values.shape, *(1 for _ in self.A.shape))
+
+
+def demand_preconditioner(M: object) -> None:
+    """Raise ShapeError or ConfigError unless M can be asked for an approximate inverse."""
+    if isinstance(M, type):
+        raise ShapeError(f"M must be an object, got the class {M.__name__}; write {M.__name__}()")
+    if not isinstance(M, Preconditioner):
+        raise ShapeError(
+            f"M must be a LinearMap or have setup(A), got {type(M).__name__}; as_linear_map("
+            f"M, shape, symmetric=True, positive=True) makes one of an operator of scipy"
+        )
+    given = {"rtol", "atol", "maxiter"}.intersection(getattr(M, "model_fields_set", ()))
+    if given:
+        raise ConfigError(
+            f"a preconditioner is applied once an iteration, to no tolerance; leave out "
+            f"{', '.join(sorted(given))} of {type(M).__name__}"
+        )
 
 
 @final
@@ -161,11 +178,7 @@ def prepared(
         )
     A.check(b, "b")
     if M is not None and not isinstance(M, LinearMap):
-        if not isinstance(M, Preconditioner):
-            raise ShapeError(
-                f"M must be a LinearMap or have setup(A), got {type(M).__name__}; as_linear_map("
-                f"M, shape, symmetric=True, positive=True) makes one of an operator of scipy"
-            )
+        demand_preconditioner(M)
         M = M.setup(A)
     if M is not None and (M.shape, M.dtype, M.device) != (A.shape, A.dtype, A.device):
         raise ShapeError(f"M must act on the fields of {A} in its type, got {M} on {M.device}")
@@ -174,7 +187,13 @@ def prepared(
     if x0 is not None:
         A.check(x0, "x0")
         stacks.append(x0.shape[:-d])
-    batch = np.broadcast_shapes(*stacks)
+    try:
+        batch = np.broadcast_shapes(*stacks)
+    except ValueError as error:
+        raise ShapeError(
+            f"the leading dimensions of b, A, M and x0, {', '.join(map(str, stacks))}, do not "
+            f"broadcast"
+        ) from error
     b = b.expand(*batch, *A.shape)
     x = torch.zeros_like(b) if x0 is None else x0.expand_as(b)
     b, todo, scale = _scaled(b, finite(b, d) & finite(x, d), d)

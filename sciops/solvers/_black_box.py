@@ -100,8 +100,10 @@ class Entries:
                 f"multigrid makes its coarse grids from the entries of the matrix, and those of "
                 f"{A} are not known; build it as a DiffusionMap or from a sparse matrix"
             ) from error
-        points = np.stack(np.unravel_index(matrix.row, A.shape))  # (D, nonzeros)
-        offsets = np.stack(np.unravel_index(matrix.col, A.shape)) - points
+        stored = matrix.data != 0
+        row, column, entries = matrix.row[stored], matrix.col[stored], matrix.data[stored]
+        points = np.stack(np.unravel_index(row, A.shape))  # (D, nonzeros)
+        offsets = np.stack(np.unravel_index(column, A.shape)) - points
         if offsets.size and np.abs(offsets).max() > 1:
             raise SciopsError(
                 f"multigrid needs a matrix that couples each point with its 3^D - 1 neighbours at "
@@ -111,7 +113,7 @@ class Entries:
         fields = {o: np.zeros(A.shape) for o in product((-1, 0, 1), repeat=len(A.shape))}
         for o, field in fields.items():
             here = (offsets == np.array(o)[:, None]).all(0)
-            field[tuple(points[:, here])] = matrix.data[here]
+            field[tuple(points[:, here])] = entries[here]
         even = (0,) * len(A.shape)
         values = {o: torch.from_numpy(f).to(A.device) for o, f in fields.items() if o >= even}
         diagonal = values.pop(even)

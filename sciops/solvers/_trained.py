@@ -16,14 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from sciops.core.config import Settings, read_yaml, validate
 from sciops.core.errors import ConfigError, DataError, NotPositiveDefinite
 from sciops.core.linear import LinearMap, as_linear_map
-from sciops.core.resolve import names
+from sciops.core.resolve import own_names
 from sciops.core.system import Projected, System
-from sciops.data.definite import judge
+from sciops.data.definite import judge, sparse_map
 from sciops.data.files import write_text
 from sciops.data.weights import read_weights, write_weights
 
@@ -90,15 +91,22 @@ class TrainedModule(nn.Module, ABC):
         """
         from scipy.sparse import csr_array, issparse
 
-        if issparse(matrix):
-            verdict = judge(csr_array(matrix))
-            if not verdict.symmetric or verdict.positive is False:
-                raise NotPositiveDefinite(
-                    f"the matrix must be symmetric positive definite, and its entries say that it "
-                    f"is not: {verdict.reason}"
-                )
-        A = as_linear_map(matrix, shape, symmetric=True, positive=True)
-        return self.setup(A).as_linear_operator()
+        if not issparse(matrix):
+            A = as_linear_map(matrix, shape, symmetric=True, positive=True)
+            return self.setup(A).as_linear_operator()
+        kind = matrix.dtype if matrix.dtype.kind == "f" else np.float64
+        entries = csr_array(matrix, dtype=kind, copy=True)
+        entries.sum_duplicates()
+        entries.eliminate_zeros()
+        verdict = judge(entries, float(np.finfo(kind).eps))
+        if not verdict.symmetric or verdict.positive is False:
+            raise NotPositiveDefinite(
+                f"the matrix must be symmetric positive definite, and its entries say that it "
+                f"is not: {verdict.reason}"
+            )
+        return self.setup(
+            sparse_map(entries, shape, True, True, verdict.labels)
+        ).as_linear_operator()
 
 
 class TrainedSettings(Settings, ABC):
@@ -121,9 +129,9 @@ def settings_of(tree: Mapping[str, Any], source: str) -> TrainedSettings:
     if not isinstance(inner, Mapping):
         raise ConfigError(f"{source}: expected preconditioner: {{kind: .., ..}}, got {inner!r}")
     kind = inner.get("kind")
-    trained = _trained_class(kind) if kind in names("solvers") else None
+    trained = _trained_class(kind) if kind in own_names("solvers") else None
     if trained is None:
-        known = ", ".join(k for k in names("solvers") if _trained_class(k))
+        known = ", ".join(k for k in own_names("solvers") if _trained_class(k))
         raise ConfigError(f"{source}: no preconditioner {kind!r} can be trained; known: {known}")
     settings = {k: v for k, v in inner.items() if k != "kind"}
     return validate(trained, settings, f"{source}, preconditioner")

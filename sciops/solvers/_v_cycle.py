@@ -70,7 +70,8 @@ class MultigridCycle(LinearMap):
         size = torch.maximum(flat.amax(-1), -flat.amin(-1))  # 9 times as fast as torch's norm
         size = torch.where(size == 0, 1.0, size).reshape(*batch, *(1 for _ in range(d)))
         if not self._levels:
-            return self._solve_coarsest((r / size).to(self._inverse.dtype)) * (size / self._scale)
+            z = self._solve_coarsest((r / size).to(self._inverse.dtype))
+            return z.to(r.dtype) * (size / self._scale)
         works, free = self._memory(batch)
         works[0].load(r, 1.0 / size)
         self._cycle(works)

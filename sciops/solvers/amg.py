@@ -84,12 +84,17 @@ class AMGCycle(LinearMap):
         return self._kernel
 
     def matvec(self, x: Tensor) -> Tensor:
-        rows = x.detach().reshape(-1, self.size).double().cpu().numpy()  # (B, N)
+        r = self._projected(x.detach().double())  # in float32 rounding would lie in the kernel
+        rows = r.reshape(-1, self.size).cpu().numpy()  # (B, N)
         z = np.full_like(rows, 0.0 if self._finite else np.nan)
         if self._finite and len(self._used):
             for row, out in zip(rows, z, strict=True):
                 out[self._used] = self._cycle(np.ascontiguousarray(row[self._used]))
-        return torch.from_numpy(z).to(dtype=x.dtype, device=x.device).reshape(x.shape)
+        return self._projected(torch.from_numpy(z).to(x.device).reshape(x.shape)).to(x.dtype)
+
+    def _projected(self, v: Tensor) -> Tensor:
+        """v without its part in A's kernel, which the cycle of a singular matrix would magnify."""
+        return v if self._kernel is None else self._kernel.project(v)
 
     def _cycle(self, r: np.ndarray) -> np.ndarray:
         return self._levels.solve(r, x0=np.zeros_like(r), maxiter=1, tol=0.0, cycle="V")

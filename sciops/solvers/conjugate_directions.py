@@ -17,7 +17,8 @@ There q is r, scaled by the diagonal of A where that is known and positive, and
 
 A predictor may also lead on without getting anywhere.  With `patience` n, a right-hand side whose
 residual does not halve within n iterations starts again with an empty window, and if that happens
-again M is not asked any more: from there on q is the scaled r, each time counted in `fallbacks`.
+again M is not asked any more: from there on q is the scaled r, each time counted in `fallbacks`,
+and nothing is started again, since conjugate gradients may halve r late and then all at once.
 
 Stopping, the true residual and batches: `_krylov.py`.  Where r has to be replaced, the window is
 emptied.
@@ -76,7 +77,7 @@ class _Directions(Recurrence):
     """The window of the last directions, oldest first."""
 
     def __init__(self, system: System, window: int | None, patience: int | None) -> None:
-        self.system, self.patience = system, patience
+        self.system, self.patience = system, None if system.M is None else patience
         norm = system.norm(system.b)  # (*batch)
         self.mark = torch.full_like(norm, torch.inf)  # <r, r> / 4 is to be reached
         self.since = torch.zeros_like(norm)  # iterations since the mark was set
@@ -114,7 +115,7 @@ class _Directions(Recurrence):
     def _watch(self, state: State, patience: int) -> None:
         """Set the mark anew where r has halved; restart where it takes too long."""
         halved = state.square <= self.mark / 4
-        late = state.running & ~halved & (self.since >= patience)
+        late = state.running & ~halved & (self.since >= patience) & (self.strikes <= 1)
         if bool(late.any()):
             self.restart(late)
             self.strikes += late

@@ -122,15 +122,14 @@ class Predictor(_trained.TrainedModule):
                 f"the predictor is on {weight.device}, {A} on {A.device}; move it by .to(A.device)"
             )
         if isinstance(self.network, DirectionNetwork):
-            return _Prediction(A, weight.dtype, self.network, 1.0)
+            return _Prediction(A, weight.dtype, lambda r, _: self.network(r), 1.0)
         network = self.network
         with torch.no_grad():
             features, inverse = Neighbours.of(A).features(weight.dtype)
         gates = network.gates(features)  # (S, c, *N_l), once a matrix
 
-        def predict(r: Tensor) -> Tensor:
-            copies = len(r) // len(inverse) if len(inverse) > 1 else 1
-            known = [t.repeat(copies, *[1] * (t.ndim - 1)) for t in (inverse, *gates)]
+        def predict(r: Tensor, which: Tensor) -> Tensor:
+            known = [t if len(t) == 1 else t[which] for t in (inverse, *gates)]
             return network.direction(r, known[0], known[1:])
 
         return _Prediction(A, weight.dtype, predict, math.sqrt(A.size))
@@ -138,21 +137,31 @@ class Predictor(_trained.TrainedModule):
 
 @final
 class _Prediction(LinearMap):
-    """r -> ||r|| / gain f(gain r / ||r||); gain = sqrt(N) gives a mean square of 1."""
+    """r -> ||r|| / gain f(gain r / ||r||, s); gain = sqrt(N) gives a mean square of 1.
+
+    s (B,) int64 says to which map of A's stack a row belongs.
+    """
 
     def __init__(
-        self, A: LinearMap, inside: torch.dtype, f: Callable[[Tensor], Tensor], gain: float
+        self,
+        A: LinearMap,
+        inside: torch.dtype,
+        f: Callable[[Tensor, Tensor], Tensor],
+        gain: float,
     ) -> None:
         super().__init__(A.shape, A.dtype, A.device, batch=A.batch)
         self._inside, self._f, self._gain = inside, f, gain
 
     def matvec(self, x: Tensor) -> Tensor:
         d = len(self.shape)
-        x = x.expand(*np.broadcast_shapes(x.shape[:-d], self.batch), *self.shape)
+        batch = np.broadcast_shapes(x.shape[:-d], self.batch)
+        x = x.expand(*batch, *self.shape)
         size = field_norm(x, d) / self._gain
         size = size.reshape(*size.shape, *[1] * d)
         unit = x / torch.where(size == 0, 1.0, size)
-        z = self._f(unit.to(self._inside).reshape(-1, 1, *self.shape))
+        maps = torch.arange(math.prod(self.batch), device=self.device).reshape(self.batch)
+        which = maps.expand(batch).reshape(-1)
+        z = self._f(unit.to(self._inside).reshape(-1, 1, *self.shape), which)
         return size * z.to(self.dtype).reshape(x.shape)
 
 

@@ -114,10 +114,7 @@ class _Descent:
         self.optimizer.zero_grad(set_to_none=True)
         loss = objective(self.model, self.generator)
         if not loss.requires_grad:
-            raise SciopsError(
-                "the loss does not depend on any weight: these matrices are too small to be "
-                "coarsened; train on larger ones"
-            )
+            raise SciopsError("the loss does not depend on any weight: nothing can be trained")
         value = float(loss.detach())
         if not math.isfinite(value):
             raise Diverged(f"the loss is {value} at step {done} of {steps}; try a smaller lr")

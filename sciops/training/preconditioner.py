@@ -21,7 +21,8 @@ from pydantic import Field, PositiveInt
 from torch import nn
 
 from sciops.core.config import Settings
-from sciops.core.errors import ConfigError, ResumeError
+from sciops.core.errors import ConfigError, ResumeError, SciopsError
+from sciops.core.linear import LinearMap
 from sciops.core.solver import Status
 from sciops.data.files import write_text
 from sciops.solvers import _trained
@@ -116,8 +117,7 @@ def train(
     model = settings.build()
     draw = config.matrices.source()
     generator = torch.Generator().manual_seed(config.seed)
-    with torch.no_grad():
-        model.setup(draw(torch.Generator().manual_seed(config.seed)))  # whether it fits
+    _require_fit(model, draw(torch.Generator().manual_seed(config.seed)))
     started = time.monotonic()
     objective = _objective(config.objective, draw, generator)
     prepared = time.monotonic() - started
@@ -160,6 +160,16 @@ def _objective(settings: Krylov | LineSearch, draw: Draw, generator: torch.Gener
     ritz = lanczos(A, settings.ritz, generator)
     data = right_hand_sides(ritz, settings.right_hand_sides, generator)
     return line_search(A.to(torch.float32), data, settings.batch_size)
+
+
+def _require_fit(model: _trained.TrainedModule, A: LinearMap) -> None:
+    """SciopsError if such matrices cannot train the module; before anything is written."""
+    ones = torch.ones(*A.batch, *A.shape, dtype=A.dtype, device=A.device)
+    if not model.setup(A).matvec(ones).requires_grad:
+        raise SciopsError(
+            f"what this preconditioner does to {A} depends on none of its weights: such matrices "
+            f"are too small to be coarsened; train on larger ones"
+        )
 
 
 def iterations(

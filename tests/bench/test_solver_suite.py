@@ -80,6 +80,27 @@ def test_what_is_done_is_not_done_again(tmp_path):
     assert ("grains-seed0", "running") in seen
 
 
+def test_ratios_are_to_the_solver_that_is_first_now(tmp_path):
+    run(tmp_path)
+    cg = "  cg: {solver: {kind: cg}}\n"
+    rows, seen = run(tmp_path, SUITE.replace(cg, "") + cg)
+    assert {state for _, state in seen} == {"finished"}
+    assert all((float(r["ratio"]) == 1) == (r["solver"] == "multigrid") for r in rows)
+
+
+def test_a_report_needs_neither_the_matrices_nor_the_threads_of_the_run(tmp_path):
+    matrix = tmp_path / "A.npz"
+    A = Media(shape=(9, 8), stack=1).draw(torch.Generator().manual_seed(3))
+    save_npz(matrix, A.sparse().tocsr())
+    text = SUITE.replace("solvers:", f"  file: {{kind: file, path: '{matrix}'}}\nsolvers:")
+    run(tmp_path / "out", text)
+    matrix.unlink()
+    assert "jobs have not run" not in write_report(tmp_path / "out").read_text()
+    save_npz(matrix, 2 * A.sparse().tocsr())
+    _, seen = run(tmp_path / "out", text)
+    assert ("file-seed0", "running") in seen and ("grains-seed0", "finished") in seen
+
+
 def test_curves_end_at_the_tolerance(tmp_path):
     run(tmp_path)
     job = json.loads((tmp_path / "jobs" / "grains-seed0.json").read_text())
@@ -124,6 +145,8 @@ def test_a_matrix_from_a_file_with_its_right_hand_side(tmp_path):
         ("systems.grains.least_contrast=1e6", "least_contrast must not exceed contrast"),
         ("seeds=[]", "seeds"),
         ("rtol=0", "rtol"),
+        ("systems={a/b: {kind: media}}", "is to name a file"),
+        ("solvers.cg.preconditioner={kind: jacobi, rtol: 0.1}", "leave out rtol"),
         ("solvers.cg.solver.rtol=1e-3", "rtol of the suite; leave it out"),
         ("solvers.direct.preconditioner={kind: jacobi}", "direct takes no preconditioner"),
         ("solvers.cg.solver={kind: dcdm}", "dcdm needs preconditioner"),

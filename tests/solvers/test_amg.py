@@ -61,6 +61,14 @@ def test_obstacles_in_a_closed_box(method):
     assert int(solution.iterations) < 40
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_closed_boxes_in_float32(method):
+    A = diffusion(64, walls="neumann").to(dtype=torch.float32)
+    b = A.kernel.project(noise(A).float())
+    solution = CG(rtol=1e-4).solve(A, b, M=AMG(method=method)).check()
+    assert int(solution.iterations) < 20
+
+
 def test_linear_and_free_of_scale():
     A = diffusion()
     M, u = AMG().setup(A), noise(A)

@@ -8,10 +8,11 @@ import scipy.sparse.linalg as sl
 import torch
 
 from sciops.core.diffusion import DiffusionMap
-from sciops.core.errors import NotPositiveDefinite, SciopsError, ShapeError
+from sciops.core.errors import ConfigError, NotPositiveDefinite, SciopsError, ShapeError
 from sciops.core.linear import CallableMap, DenseMap, DiagonalMap, SparseMap, as_linear_map
 from sciops.core.solver import Status
 from sciops.solvers.cg import CG
+from sciops.solvers.jacobi import Jacobi
 
 
 def diffusion(n=20, contrast=100.0, seed=0):
@@ -223,7 +224,9 @@ def test_type_of_the_reported_residual_is_said():
     [
         (lambda A, b: CG().solve(A.sparse(), b), "as_linear_map"),
         (lambda A, b: CG().solve(A, b, M=sl.aslinearoperator(A.sparse())), "M must be a LinearMap"),
+        (lambda A, b: CG().solve(A, b, M=Jacobi), r"write Jacobi\(\)"),
         (lambda A, b: CG().solve(A, b.numpy()), "b must be a torch tensor"),
+        (lambda A, b: CG().solve(A, b.repeat(2, 1, 1), x0=b.repeat(3, 1, 1)), "do not broadcast"),
         (lambda A, b: CG().solve(A, b[:3]), "b must end in"),
         (lambda A, b: CG().solve(A, b.float()), "float32"),
         (lambda A, b: CG().solve(A, b, x0=b.T), "x0 must end in"),
@@ -233,6 +236,20 @@ def test_type_of_the_reported_residual_is_said():
 def test_misuse_is_told(call, words):
     with pytest.raises(ShapeError, match=words):
         call(diffusion(), noise(20, 23))
+
+
+def test_a_preconditioner_has_no_tolerance():
+    with pytest.raises(ConfigError, match="leave out rtol of Jacobi"):
+        CG().solve(diffusion(), noise(20, 23), M=Jacobi(rtol=1e-3))
+
+
+def test_an_operator_of_scipy_preconditions_in_float32():
+    A, b = diffusion().to(dtype=torch.float32), noise(20, 23, dtype=torch.float32)
+    d = A.diagonal()
+    operator = sl.LinearOperator((460, 460), lambda r: r.ravel() / d.numpy().ravel(), dtype=float)
+    M = as_linear_map(operator, A.shape, True, True, dtype=torch.float32, diagonal=1 / d)
+    ours, same = CG(rtol=1e-4).solve(A, b, M=M).check(), CG(rtol=1e-4).solve(A, b, M=Jacobi())
+    assert torch.equal(M.diagonal(), 1 / d) and abs(int(ours.iterations - same.iterations)) <= 1
 
 
 def test_sparse_matrix_gives_the_same_iterates():

@@ -22,6 +22,7 @@ from solvers.systems import (
 )
 
 from sciops.core.config import validate
+from sciops.core.diffusion import DiffusionMap
 from sciops.core.errors import ConfigError, NotPositiveDefinite
 from sciops.core.linear import CallableMap, DiagonalMap, as_linear_map
 from sciops.core.solver import Status
@@ -444,6 +445,14 @@ def test_a_predictor_that_leads_nowhere_is_dropped_after_two_warnings():
     assert 0 < int(saved.fallbacks) < int(saved.iterations) <= 40 + 2 * plain
     good = ConjugateDirections(rtol=1e-8, patience=20).solve(A, b, M=smoother(A)).check()
     assert int(good.fallbacks) == 0
+
+
+def test_when_the_predictor_is_dropped_conjugate_gradients_are_left_alone():
+    """On a line the residual halves after N steps only: two warnings, and no more restarts."""
+    A = DiffusionMap([torch.ones(701, dtype=torch.float64)])
+    useless = function(A, lambda r: A.matvec(A.matvec(A.matvec(r))))
+    solution = ConjugateDirections(patience=100).solve(A, noise(700), M=useless).check()
+    assert int(solution.iterations) <= 950
 
 
 def test_patience_is_for_each_right_hand_side():

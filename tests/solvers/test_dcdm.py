@@ -157,6 +157,15 @@ def test_stack_of_matrices():
     assert len(DCDM().solve(A, r, M=predictor).check().statuses) == 12
 
 
+def test_right_hand_sides_beside_a_stack_of_matrices():
+    """The stack (2, 1) broadcasts against 3 right-hand sides for each matrix."""
+    stack, r, predictor = medium(2, 9, 8), noise(2, 3, 9, 8), made(GEOMETRY)
+    z = predictor.setup(DiffusionMap([t[:, None] for t in stack.conductances])).matvec(r).detach()
+    for i in range(2):
+        one = predictor.setup(DiffusionMap([t[i] for t in stack.conductances]))
+        torch.testing.assert_close(z[i], one.matvec(r[i]).detach(), rtol=1e-4, atol=1e-6)
+
+
 @EVERY
 def test_gradients_reach_the_weights_through_setup(settings):
     predictor = made(settings)
@@ -216,9 +225,10 @@ def test_a_folder_serves_a_singular_system(tmp_path):
 
 
 def test_without_a_predictor_it_is_cg():
-    A, b = medium(12, 12), noise(3, 12, 12)
-    ours, cg = DCDM().solve(A, b).check(), CG().solve(A, b)
-    assert (ours.iterations - cg.iterations).abs().max() <= 1
+    line = DiffusionMap([torch.ones(701, dtype=torch.float64)])  # its residual halves late
+    for A, b in ((medium(12, 12), noise(3, 12, 12)), (line, noise(700))):
+        ours, cg = DCDM().solve(A, b).check(), CG().solve(A, b)
+        assert (ours.iterations - cg.iterations).abs().max() <= 1
 
 
 def test_damaged_and_foreign_folders(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_array
 from scipy.sparse.linalg import cg as scipy_cg
 
 from sciops.core.config import validate
@@ -242,6 +243,20 @@ def test_scipy_takes_it_as_a_preconditioner():
     ours = CG(rtol=1e-6).solve(A, b, M=made).check()
     assert info == 0 and abs(len(count) - int(ours.iterations)) <= 1
     np.testing.assert_allclose(x, ours.x.numpy().ravel(), rtol=0, atol=1e-4 * np.abs(x).max())
+
+
+def test_scipy_is_told_of_a_kernel_and_of_rounding():
+    """Pure Neumann conditions, in float64 and float32, with a zero stored among the entries."""
+    A, made = medium((24, 20), walls="neumann"), network((24, 20), 0.1).float().eval()
+    b = A.kernel.project(noise(A)).numpy().ravel()
+    for kind, rtol in ((np.float64, 1e-8), (np.float32, 1e-4)):
+        csr = A.sparse().tocsr().astype(kind)
+        csr = csr + csr_array(([1.0, -1.0], ([0, 0], [400, 400])), csr.shape).astype(kind)
+        M, count = made.aspreconditioner(csr, A.shape), []
+        rhs = b.astype(kind)
+        x, info = scipy_cg(csr, rhs, rtol=rtol, atol=0, M=M, callback=count.append, maxiter=60)
+        assert info == 0 and len(count) < 30
+        assert np.linalg.norm(rhs - csr @ x) < 10 * rtol * np.linalg.norm(b)
 
 
 def test_scipy_is_given_nothing_for_a_matrix_that_is_not_definite():

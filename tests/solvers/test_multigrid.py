@@ -10,6 +10,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import coo_array
 from scipy.sparse.linalg import cg as scipy_cg
 
 from sciops.core.diffusion import DiffusionMap
@@ -334,3 +335,23 @@ def test_not_definite_and_not_finite_are_statuses():
     for solver in (CG(maxiter=100), Multigrid(maxiter=100)):
         solution = solver.solve(wrong, noise(A), M=Multigrid() if solver.kind == "cg" else None)
         assert solution.status is not Status.CONVERGED and solution.x.isfinite().all()
+
+
+def test_few_unknowns_are_solved_in_the_type_of_the_matrix():
+    a = torch.ones(8, 8, dtype=torch.float32)
+    A = DiffusionMap.from_coefficient(a, (1.0, 1.0), "cell")
+    for kind in ("float32", "float64"):
+        z = Multigrid(dtype=kind).setup(A).matvec(noise(A).float())
+        assert z.dtype == torch.float32
+        torch.testing.assert_close(A.matvec(z), noise(A).float(), rtol=0, atol=1e-4)
+
+
+def test_zeros_that_are_stored_couple_nothing():
+    A = DiffusionMap.from_coefficient(torch.ones(24, 24, dtype=torch.float64), (1.0, 1.0), "cell")
+    matrix = A.sparse().tocoo()
+    row, column = np.append(matrix.row, [23, 24]), np.append(matrix.col, [24, 23])  # row ends
+    stored = coo_array((np.append(matrix.data, [0.0, 0.0]), (row, column)), matrix.shape).tocsr()
+    assert stored.nnz == matrix.nnz + 2
+    maps = [SparseMap.from_scipy(m, A.shape, True, True) for m in (stored, matrix.tocsr())]
+    one, other = (Multigrid().setup(B).matvec(noise(A)) for B in maps)
+    assert torch.equal(one, other)
