@@ -261,7 +261,7 @@ class DenseMap(LinearMap):
         symmetric: bool = False,
         positive: bool = False,
     ) -> None:
-        shape = _field_shape(tuple(matrix.shape), shape)
+        shape = field_shape(tuple(matrix.shape), shape)
         super().__init__(shape, matrix.dtype, matrix.device, symmetric, positive)
         self.matrix = matrix
 
@@ -298,7 +298,7 @@ class SparseMap(LinearMap):
         positive: bool = False,
         kernel: Kernel | None = None,
     ) -> None:
-        shape = _field_shape(tuple(matrix.shape), shape)
+        shape = field_shape(tuple(matrix.shape), shape)
         super().__init__(shape, matrix.dtype, matrix.device, symmetric, positive)
         self.matrix = matrix if matrix.layout is torch.sparse_csr else _csr_from_torch(matrix)
         self._kernel = kernel
@@ -372,7 +372,7 @@ class ScipyMap(LinearMap):
         diagonal: Tensor | None = None,
     ) -> None:
         own = torch.from_numpy(np.empty(0, dtype=operator.dtype or np.float64)).dtype
-        shape = _field_shape(tuple(operator.shape), shape)
+        shape = field_shape(tuple(operator.shape), shape)
         super().__init__(shape, dtype or own, "cpu", symmetric, positive)
         if diagonal is not None:
             self.check(diagonal, "diagonal")
@@ -437,7 +437,7 @@ def as_linear_map(
     )
 
 
-def _field_shape(matrix: tuple[int, ...], shape: Sequence[int] | None) -> tuple[int, ...]:
+def field_shape(matrix: tuple[int, ...], shape: Sequence[int] | None) -> tuple[int, ...]:
     """The field shape of a matrix, checked against its size."""
     if len(matrix) != 2 or matrix[0] != matrix[1]:
         raise ShapeError(f"a linear map needs a square matrix, got the shape {matrix}")

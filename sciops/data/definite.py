@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from sciops.core.kernel import Kernel
-from sciops.core.linear import SparseMap
+from sciops.core.linear import SparseMap, field_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,5 +152,5 @@ def sparse_map(
     """The matrix as a LinearMap with these promises, and with the kernel that `labels` (N,) say."""
     kernel = None
     if labels is not None:
-        kernel = Kernel(torch.as_tensor(labels).reshape(shape or matrix.shape[:1]))
+        kernel = Kernel(torch.as_tensor(labels).reshape(field_shape(matrix.shape, shape)))
     return SparseMap.from_scipy(matrix, shape, symmetric, positive, kernel=kernel)

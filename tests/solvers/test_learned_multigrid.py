@@ -259,6 +259,12 @@ def test_scipy_is_told_of_a_kernel_and_of_rounding():
         assert np.linalg.norm(rhs - csr @ x) < 10 * rtol * np.linalg.norm(b)
 
 
+def test_a_shape_that_does_not_fit_is_told_of_a_singular_matrix_too():
+    A, made = medium((24, 20), walls="neumann"), network((24, 20)).eval()
+    with pytest.raises(ShapeError, match="480 unknowns cannot act"):
+        made.aspreconditioner(A.sparse(), (24, 21))
+
+
 def test_scipy_is_given_nothing_for_a_matrix_that_is_not_definite():
     A, made = medium((20, 18)), network((20, 18)).eval()
     csr = A.sparse().tocsr()
