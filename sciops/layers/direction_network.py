@@ -86,6 +86,16 @@ class _Pair(nn.Module):
         return v + F.relu(self.b(F.relu(self.a(v))))
 
 
+def _channels_last(v: Tensor) -> Tensor:
+    """The same values, with the channels of a point side by side in three dimensions on a CPU.
+
+    Convolutions keep this order, and take half the time in it, forward and backward; means do not.
+    """
+    if v.ndim == 5 and v.device.type == "cpu":
+        return v.contiguous(memory_format=torch.channels_last_3d)
+    return v
+
+
 class DirectionNetwork(nn.Module):
     """The published network (formula: top of this file).
 
@@ -122,10 +132,10 @@ class DirectionNetwork(nn.Module):
     def forward(self, r: Tensor) -> Tensor:
         """r (B, 1, *N) -> (B, 1, *N)."""
         check_field(r, 1, self.dimension, "r")
-        v = self.before(F.relu(self.second(self.first(r))))
+        v = self.before(F.relu(self.second(_channels_last(self.first(r)))))
         skip = F.relu(self.third(v))
-        w = self.coarse(halved(skip))
-        return self.last(self.after(doubled(w, skip.shape[2:]) + skip))
+        w = self.coarse(_channels_last(halved(skip)))
+        return self.last(self.after(skip + doubled(w, skip.shape[2:])))
 
 
 class _Block(nn.Module):
