@@ -40,6 +40,8 @@ UNFINISHED = VENV / "sciops-unfinished"  # there while pip works; left behind by
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 EXTRAS = {"demo": {"viz"}, "test": {"viz", "test"}, "docs": {"viz", "docs"}}
 SLOW_EXTRAS = {"compress", "dask", "onnx", "zarr"}  # what the slow tests need
+# One test process a core; `-n 0` among the pytest arguments asks for a single one.
+PARALLEL = ["-n", "auto", "--maxprocesses", "8", "--dist", "worksteal"]
 STAMP_KEYS = ("python", "torch_index", "files", "extras")
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 START = time.monotonic()
@@ -70,7 +72,7 @@ def main(arguments: list[str]) -> int:
     return hand_over(
         {
             "demo": ["sciops.cli", "demo", *rest],
-            "test": ["pytest", *rest],
+            "test": ["pytest", *PARALLEL, *rest],
             "docs": ["sphinx", "-W", "--keep-going", *rest, "docs", "docs/_build/html"],
         }[command]
     )

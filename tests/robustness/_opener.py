@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustness._opening import BUDGET
+from robustness._opening import BUDGET, SECONDS
 
-SECONDS = 5.0  # a file that takes longer hangs
+WAIT = 120.0  # seconds after which a file hangs that takes no CPU time
 START = 120.0  # seconds for the imports of a new process
 LATE = 30.0  # seconds that the command line may take beside its child's
 CHILD = 8.0  # seconds after which the command line gives up a file; a minute outside of tests
@@ -47,12 +47,15 @@ class Opener:
             self.process.stdin.flush()
         except BrokenPipeError:
             return Outcome("killed", f"before it was asked, by {self.stop()}")
-        if not select.select([self.answers], [], [], SECONDS)[0]:
+        if not select.select([self.answers], [], [], WAIT)[0]:
             self.stop()
-            return Outcome("hung", f"for {SECONDS:.0f} s", SECONDS)
+            return Outcome("hung", f"for {WAIT:.0f} s", WAIT)
         line = self.answers.readline()
         if not line:
-            return Outcome("killed", f"by signal {-self.stop()}")
+            status = self.stop()
+            if status == -signal.SIGPROF:
+                return Outcome("hung", f"for {SECONDS:.0f} s of CPU time", SECONDS)
+            return Outcome("killed", f"by signal {-status}")
         return Outcome(**json.loads(line))
 
     def inspected(self, path: Path) -> tuple[int, str]:
