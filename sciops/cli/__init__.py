@@ -12,6 +12,8 @@ import typer
 
 from sciops.core.errors import SciopsError
 
+INTERRUPTED = 130
+
 
 def application() -> typer.Typer:
     """All commands; each imports what it needs when it runs."""
@@ -43,6 +45,7 @@ def main() -> None:
     except SciopsError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(getattr(error, "exit_code", 2))
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what typer makes of KeyboardInterrupt, without a word
+            print("stopped", file=sys.stderr)
+        raise

@@ -129,3 +129,15 @@ def test_dry_run_writes_nothing(sciops, tmp_path):
     )
     assert "unet-seed0" in out
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_an_interrupted_command_says_so(monkeypatch, capfd):
+    def interrupted(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sciops.core.config.read_yaml", interrupted)
+    monkeypatch.setattr(sys, "argv", ["sciops", "bench", "run", "solvers_media"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
+    assert capfd.readouterr().err == "stopped\n"
