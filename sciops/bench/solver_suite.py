@@ -179,7 +179,7 @@ def run_suite(suite: SolverSuite, folder: Path, notify: Notify) -> bool:
             if before is None or before.get("inputs") != inputs:
                 notify(job, "running")
                 before = {"key": _key(suite, system, seed), "inputs": inputs}
-                before |= {"versions": versions(), "threads": torch.get_num_threads()}
+                before |= {"versions": versions("pyamg"), "threads": torch.get_num_threads()}
                 before |= _job(name, system, seed, methods, suite.repeats)
                 write_text(path, json.dumps(before))
                 notify(job, "done")

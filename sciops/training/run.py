@@ -212,10 +212,10 @@ def card(config: RunConfig, data: TaskData, summary: dict[str, Any]) -> str:
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of what computes the numbers."""
+def versions(*more: str) -> dict[str, str]:
+    """Versions of what computes the numbers, and of `more` packages."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in ("sciops", "torch", "numpy", "scipy", "h5py", "xarray", "neuraloperator"):
+    for package in ("sciops", "torch", "numpy", "scipy", "h5py", "xarray", "neuraloperator", *more):
         try:
             found[package] = version(package)
         except ModuleNotFoundError:

@@ -230,6 +230,7 @@ def test_report_and_command(tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     assert "grains: 132 unknowns" in done.output and "report: out/report.html" in done.output
     page = Path("out/report.html").read_text()
+    assert "pyamg " in page
     assert page.count("<table>") == 2 and page.count("data:image/png") == 2
     assert "Two systems and a file." in page
     again = CliRunner().invoke(application(), ["bench", "report", "out"])
