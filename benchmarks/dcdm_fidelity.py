@@ -4,7 +4,8 @@
     python benchmarks/dcdm_fidelity.py runs/dcdm_32 [--json PATH]
 
 The network was trained on one matrix, the Laplacian of the empty box of 32^3 cells with Dirichlet
-walls.  Right-hand sides that it has not seen:
+walls, by a recipe that its YAML compares with the published one.  Right-hand sides that it has not
+seen:
 
     ritz      made of Ritz vectors as its data, of another Lanczos run
     noise     white noise
@@ -119,10 +120,10 @@ def incomplete(A: LinearMap, matrix: Any, keep: Any) -> LinearMap:
 
     def apply(r: Tensor) -> Tensor:
         z = r.clone().reshape(-1, A.size)
-        for row in z:
-            inner = row[keep].numpy().copy()
+        for row in z.numpy():
+            inner = row if len(keep) == A.size else row[keep]
             factors.apply(inner)
-            row[keep] = torch.from_numpy(inner)
+            row[keep] = inner
         return z.reshape(r.shape)
 
     return CallableMap(apply, A.shape, A.dtype, symmetric=True, positive=True)

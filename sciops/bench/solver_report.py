@@ -37,8 +37,11 @@ def write_report(folder: str | Path) -> Path:
         sections.append(("convergence", "Convergence", "".join(found)))
     settings = f"<pre>{esc((folder / 'suite.yaml').read_text(encoding='utf-8'))}</pre>"
     sections.append(("settings", "Settings", settings))
-    first = jobs[0]
-    clock = "CPU time on one thread" if first["threads"] == 1 else "wall time"
+    threads = sorted({job["threads"] for job in jobs})
+    clock = " or ".join(
+        "CPU time on one thread" if n == 1 else f"wall time on {n} threads" for n in threads
+    )
+    versions = dict.fromkeys(f"{k} {v}" for job in jobs for k, v in job["versions"].items())
     wanted = len(suite.systems) * len(suite.seeds)
     missing = f"{wanted - len(jobs)} of {wanted} jobs have not run with these settings."
     head = (
@@ -49,8 +52,8 @@ def write_report(folder: str | Path) -> Path:
             [
                 ("tolerance", f"{suite.rtol:g}, of ||b - A x|| / ||b|| in float64"),
                 ("seeds", esc(", ".join(map(str, suite.seeds)))),
-                ("threads", esc(first["threads"])),
-                ("versions", esc(", ".join(f"{k} {v}" for k, v in first["versions"].items()))),
+                ("threads", esc(", ".join(map(str, threads)))),
+                ("versions", esc(", ".join(versions))),
             ]
         )
     )

@@ -133,18 +133,21 @@ def read(tree: Mapping[str, Any], source: str, assignments: Sequence[str] = ()) 
     for label, entry in suite.solvers.items():
         _method(entry, suite.rtol, f"{source}: solvers.{label}")
         solver = entry.solver
-        if (
-            solver.model_dump().get("rtol", suite.rtol) != suite.rtol
-            and "rtol" in solver.model_fields_set
+        own = {k for k in ("rtol", "atol") if k in solver.model_fields_set}
+        if own and (getattr(solver, "rtol", 0.0), getattr(solver, "atol", 0.0)) != (
+            suite.rtol,
+            0.0,
         ):
             raise ConfigError(
-                f"{source}: solvers.{label}: all solvers have the rtol of the suite; leave it out"
+                f"{source}: solvers.{label}: all solvers have the rtol of the suite and atol 0; "
+                f"leave out {', '.join(sorted(own))}"
             )
         if entry.preconditioner and not isinstance(solver, Iterative):
             raise ConfigError(f"{source}: solvers.{label}: {solver.kind} takes no preconditioner")
-        if not entry.preconditioner and getattr(solver, "trained", "") is None:
+        if hasattr(solver, "trained") and (solver.trained or not entry.preconditioner):
             raise ConfigError(
                 f"{source}: solvers.{label}: {solver.kind} needs preconditioner: {{folder: ..}}"
+                + (" instead of trained" if solver.trained else "")
             )
     for system in suite.systems.values():
         if isinstance(system, File):

@@ -9,6 +9,10 @@ interpolation between those places, to whatever size the fine axis had.
 
 Padding is written with slices and concatenation, so that it exports with dynamic sizes, mixes
 kinds between axes, and has every derivative.
+
+`convolve` is what applies a convolution of torch: for one sample in three dimensions on a CPU torch
+(2.13, `use_mkldnn` in ATen/native/Convolution.cpp) takes a loop of its own where channels times the
+first two sizes are at most 20,480, which was measured 7 to 12 times slower than oneDNN.
 """
 
 from __future__ import annotations
@@ -18,6 +22,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from sciops.core.errors import ConfigError, ShapeError
 
@@ -43,6 +49,32 @@ def padded(v: Tensor, width: int, sides: Sequence[Side]) -> Tensor:
                 first, last = torch.zeros_like(first), torch.zeros_like(last)
             v = torch.cat([first] * width + [v] + [last] * width, dim)
     return v
+
+
+def channels_last(v: Tensor) -> Tensor:
+    """v (B, C, *N), in memory as (B, *N, C)."""
+    return v.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
+def convolve(layer: nn.Module, v: Tensor) -> Tensor:
+    """layer(v) of an nn.Conv1d, 2d, 3d without padding mode; by oneDNN for one sample in 3-D."""
+    if not _alone(v) or layer.weight.dtype != torch.float32:
+        return layer(v)  # type: ignore[no-any-return]
+    sizes = layer.padding, layer.stride, layer.dilation
+    return torch.mkldnn_convolution(v, layer.weight, layer.bias, *sizes, layer.groups)  # type: ignore[attr-defined,no-any-return]
+
+
+def _alone(v: Tensor) -> bool:
+    """Whether v is such a sample, and no transform looks at it."""
+    if v.ndim != 5 or len(v) != 1 or v.device.type != "cpu" or v.dtype != torch.float32:
+        return False
+    return (
+        not torch.compiler.is_compiling()
+        and torch.backends.mkldnn.is_available()
+        and not torch.is_autocast_enabled("cpu")
+        and not is_functorch_wrapped_tensor(v)
+        and unpack_dual(v).tangent is None
+    )
 
 
 def upsampled(v: Tensor, sizes: Sequence[int], sides: Sequence[Side]) -> Tensor:
@@ -112,4 +144,4 @@ class Convolution(nn.Module):
         """v (B, c_in, *N) -> (B, c_out, *ceil(N / stride))."""
         if self._explicit:
             v = padded(v, self.width, self.sides)
-        return self.convolution(v)
+        return convolve(self.convolution, v)

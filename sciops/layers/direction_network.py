@@ -40,7 +40,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciops.core.errors import ConfigError, ShapeError
-from sciops.layers.convolution import Convolution
+from sciops.layers.convolution import Convolution, channels_last
 
 _MEANS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
@@ -48,7 +48,8 @@ _MEANS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 def halved(v: Tensor) -> Tensor:
     """Means over 2^D points, fewer at an odd end.  (B, C, *N) -> (B, C, *ceil(N / 2))."""
     if not torch.compiler.is_compiling():
-        return _MEANS[v.ndim - 2](v, 2, ceil_mode=True)
+        width = [min(2, n) for n in v.shape[2:]]
+        return _MEANS[v.ndim - 2](v, width, width, ceil_mode=True)
     for dim in range(2, v.ndim):  # the same for sizes that are not known: the last point twice
         n = v.shape[dim]
         points = torch.arange(2 * ((n + 1) // 2), device=v.device).clamp(max=n - 1)
@@ -86,14 +87,12 @@ class _Pair(nn.Module):
         return v + F.relu(self.b(F.relu(self.a(v))))
 
 
-def _channels_last(v: Tensor) -> Tensor:
+def _arranged(v: Tensor) -> Tensor:
     """The same values, with the channels of a point side by side in three dimensions on a CPU.
 
     Convolutions keep this order, and take half the time in it, forward and backward; means do not.
     """
-    if v.ndim == 5 and v.device.type == "cpu":
-        return v.contiguous(memory_format=torch.channels_last_3d)
-    return v
+    return channels_last(v) if v.ndim == 5 and v.device.type == "cpu" else v
 
 
 class DirectionNetwork(nn.Module):
@@ -132,9 +131,9 @@ class DirectionNetwork(nn.Module):
     def forward(self, r: Tensor) -> Tensor:
         """r (B, 1, *N) -> (B, 1, *N)."""
         check_field(r, 1, self.dimension, "r")
-        v = self.before(F.relu(self.second(_channels_last(self.first(r)))))
+        v = self.before(F.relu(self.second(_arranged(self.first(r)))))
         skip = F.relu(self.third(v))
-        w = self.coarse(_channels_last(halved(skip)))
+        w = self.coarse(_arranged(halved(skip)))
         return self.last(self.after(skip + doubled(w, skip.shape[2:])))
 
 

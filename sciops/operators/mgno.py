@@ -41,14 +41,9 @@ from torch.nn import functional as F
 
 from sciops.core.operator import At, Operator, OperatorConfig
 from sciops.core.schema import Axis, Schema
+from sciops.layers.convolution import channels_last
 from sciops.layers.mlp import MLP
-from sciops.layers.multigrid import (
-    Line,
-    Scheme,
-    VCycle,
-    channels_last,
-    resample,
-)
+from sciops.layers.multigrid import Line, Scheme, VCycle, resample
 from sciops.layers.multigrid.cycle import Transfer
 from sciops.layers.multigrid.line import Centring, Wall
 from sciops.operators._domains import grid_of, is_periodic

@@ -10,6 +10,7 @@ which build the module.  Reading a folder runs no code from it.
 from __future__ import annotations
 
 import importlib
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from sciops.core.config import Settings, read_yaml, validate
@@ -26,7 +28,7 @@ from sciops.core.resolve import own_names
 from sciops.core.system import Projected, System
 from sciops.data.definite import judge, sparse_map
 from sciops.data.files import write_text
-from sciops.data.weights import read_weights, write_weights
+from sciops.data.weights import read_weights, require_shapes, write_weights
 
 WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
@@ -160,7 +162,7 @@ def load(folder: str | Path, kind: str | None = None) -> TrainedModule:
     """
     folder = Path(folder)
     missing = [f for f in (WEIGHTS, CONFIG) if not (folder / f).is_file()]
-    if missing and (folder / "run.json").is_file():
+    if missing and _is_unfinished(folder):
         raise DataError(folder, "a training that has not ended; the same command continues it")
     if missing:
         raise DataError(folder, f"not a trained preconditioner: {', '.join(missing)} missing")
@@ -168,9 +170,20 @@ def load(folder: str | Path, kind: str | None = None) -> TrainedModule:
     found = kind_of(settings)
     if kind not in (None, found):
         raise ConfigError(f"{folder / CONFIG}: expected a preconditioner {kind!r}, got {found!r}")
+    with torch.device("meta"):  # without memory: the settings may ask for any size
+        require_shapes(folder / WEIGHTS, settings.build())
     module = settings.build()
     read_weights(folder / WEIGHTS, module)
     return module.eval()
+
+
+def _is_unfinished(folder: Path) -> bool:
+    """Whether a preconditioner is being trained there, or was stopped."""
+    try:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return run.get("status") == "running" and "preconditioner" in run.get("settings", {})
 
 
 def preconditioned(system: System, folder: Path | None, kind: str) -> System:

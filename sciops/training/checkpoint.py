@@ -12,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,14 @@ def latest(folder: Path) -> Path | None:
     return max(found, key=lambda p: p.name, default=None)
 
 
-def load(checkpoint: Path) -> tuple[dict[str, Tensors], dict[str, Any]]:
-    """(tensors, state) of a checkpoint; never unpickles."""
+def load(checkpoint: Path, groups: Sequence[str]) -> tuple[dict[str, Tensors], dict[str, Any]]:
+    """(tensors, state) of a checkpoint that holds these groups; never unpickles."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         state = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
-        tensors = {f.stem: load_file(f) for f in sorted(checkpoint.glob("*.safetensors"))}
+        tensors = {name: load_file(checkpoint / f"{name}.safetensors") for name in groups}
     except (OSError, ValueError, SafetensorError) as error:
         raise ResumeError(
             f"{checkpoint}: damaged checkpoint ({error}); remove it to continue from the one "

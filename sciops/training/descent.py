@@ -81,7 +81,7 @@ def minimise(
             if run.due():
                 run.save()
             if run.signal is not None:
-                raise Stopped(run.signal, len(run.losses))
+                raise Stopped(run.signal, len(run.losses), saved=folder is not None)
     model.eval()
     return run.losses, run.spent()
 
@@ -157,7 +157,7 @@ class _Descent:
         newest = None if self.folder is None else checkpoint.latest(self.folder)
         if newest is None:
             return
-        tensors, state = checkpoint.load(newest)
+        tensors, state = checkpoint.load(newest, ("model", "optimizer", "rng", "losses"))
         moments = checkpoint.unflatten(tensors["optimizer"], state["optimizer"])
         with torch.no_grad():
             for name, p in self.parameters.items():

@@ -33,6 +33,8 @@ from sciops.training import checkpoint, objectives
 from sciops.training.distributed import World, wrap
 from sciops.training.validation import validate
 
+GROUPS = ("model", "optimizer", "ema", "best", "rng")  # files of a checkpoint
+
 
 class Training(Settings):
     """How an operator is trained."""
@@ -66,13 +68,13 @@ class Diverged(SciopsError, ArithmeticError):
 
 
 class Stopped(SciopsError):
-    """A signal asked for the end; a checkpoint was written."""
+    """A signal asked for the end; a checkpoint was written where there is a folder for it."""
 
-    def __init__(self, signum: int, step: int) -> None:
+    def __init__(self, signum: int, step: int, saved: bool = True) -> None:
         name = signal.Signals(signum).name
+        kept = "a checkpoint is written, and the same command continues from it"
         super().__init__(
-            f"stopped by {name} after step {step}; a checkpoint is written, and the same command "
-            f"continues from it"
+            f"stopped by {name} after step {step}; {kept if saved else 'nothing is kept of it'}"
         )
         self.exit_code = 128 + signum
 
@@ -332,7 +334,7 @@ class Loop:
             if self.world.main:
                 (self.folder / "metrics.jsonl").write_text("", encoding="utf-8")
             return
-        tensors, state = checkpoint.load(newest)
+        tensors, state = checkpoint.load(newest, GROUPS)
         self._place({k: like(t, self.parameters[k]) for k, t in tensors["model"].items()})
         moments = checkpoint.unflatten(tensors["optimizer"], state["optimizer"])
         for name, entries in nested(moments, self.parameters).items():

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, PositiveInt, model_validator
@@ -38,7 +38,7 @@ class Media(Settings):
     """Random media (formulas: top of this file); a stack of maps each time, or a single one."""
 
     kind: Literal["media"] = "media"
-    shape: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, max_length=3)
+    shape: tuple[Annotated[int, Field(ge=2)], ...] = Field((64, 64), min_length=1, max_length=3)
     laws: tuple[Law, ...] = Field(("lognormal", "two_phase", "grains"), min_length=1)
     contrast: float = Field(1e4, ge=1)
     least_contrast: float = Field(1.0, ge=1)

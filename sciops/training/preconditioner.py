@@ -97,7 +97,11 @@ def train(
         See `minimise`.
     """
     settings = _trained.settings_of({"preconditioner": config.preconditioner}, "preconditioner")
+    full = {"kind": _trained.kind_of(settings), **settings.model_dump(mode="json")}
+    config = config.model_copy(update={"preconditioner": full})
     key, before = run_id(config), read_run(folder)
+    if before and "preconditioner" not in before.get("settings", {}):
+        raise ResumeError(f"{folder}: holds the run of an operator; choose another folder")
     if before and before.get("run_id") != key:
         old, new = flat(before.get("settings", {})), flat(config.model_dump(mode="json"))
         changed = [
@@ -111,7 +115,7 @@ def train(
         )
     if not before and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ResumeError(f"{folder}: not empty and not a run folder; choose another one")
-    if before.get("status") == "finished":
+    if before.get("status") == "finished" and (folder / _trained.WEIGHTS).is_file():
         return before
     torch.manual_seed(config.seed)
     model = settings.build()

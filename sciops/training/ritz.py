@@ -6,12 +6,15 @@ r"""Right-hand sides made of Ritz vectors, the published data of DCDM, within a 
 
 Every new Lanczos vector is made orthogonal to all before.  The basis Q (m fields) is the large
 thing: 21 GB for the published m = 10,000 at 64^3.  Where it is over the budget it lies in a
-temporary file, and both the orthogonalisation and the sums Q (Y c) go through it block by block,
-each block being read once for all that is done with it: m (m + 1) / 2 fields are read in all for
-Lanczos (twice that in the rare case that a second pass is needed) and m for each chunk of
-right-hand sides.  That is a matter of minutes for thousands of fields at 32^3; at 64^3 the
+temporary file.  The orthogonalisation and the sums Q (Y c) go through it block by block, each block
+being read once for all that is done with it: m (m + 1) / 2 fields are read in all for Lanczos
+(twice that in the rare case that a second pass is needed) and m for each chunk of right-hand sides.
+That is a matter of minutes for thousands of fields at 32^3; at 64^3 the
 published m needs the basis in memory to be done in reasonable time.  The file shows in the page
 cache, which the system takes back at will; it is removed with the tensor.
+
+Blocks are of one size, so that a seed gives the same bits whatever the budget: Lanczos amplifies
+rounding until nothing is alike.
 
 Source: A. Kaneda, O. Akar, J. Chen, V. Kala, D. Hyde, J. Teran, A deep conjugate direction method
 for iteratively solving linear systems, ICML 2023, arXiv 2205.10763; the recipe as read off the
@@ -21,6 +24,7 @@ Second pass: J. W. Daniel, W. B. Gragg, L. Kaufman, G. W. Stewart, Math. Comp. 3
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,6 +40,7 @@ from sciops.data.budget import budget, readable
 
 EMPHASIS = 9.0  # weight of the lowest Ritz vectors
 AGAIN = 0.7  # of its norm that a vector must keep in the first pass
+BLOCK = 32 << 20  # bytes of the basis that are worked on at a time
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ class Ritz:
         """sum_i weights[i, k] (Ritz vector i), weights (m, k) -> (k, *shape)."""
         inside = (self.mixing @ weights.to(self.mixing)).to(self.basis.dtype)  # Y c, (m, k)
         total = self.basis.new_zeros(weights.shape[1], self.basis.shape[1], device=self.device)
-        for rows, block in _blocks(self.basis, self.device, self.memory):
+        for rows, block in _blocks(self.basis, self.device):
             total.addmm_(inside[rows].T.to(self.device), block)
         return total.reshape(-1, *self.shape)
 
@@ -92,7 +97,8 @@ def lanczos(
     generator
         On the CPU; decides x.
     memory
-        Bytes for basis, blocks and Y together; `sciops.data.budget` where not given.
+        Bytes for basis, blocks and Y together; `sciops.data.budget` where not given.  It decides
+        what lies on disk, and no number.
     folder
         Where the temporary file goes; the system's folder for such files where not given.
 
@@ -117,7 +123,7 @@ def lanczos(
         w = w - float(alpha[j]) * q
         if j:
             w = w - float(beta[j - 1]) * basis[j - 1].to(A.device)
-        w = _orthogonal(w, basis[: j + 1], A.device, memory)
+        w = _orthogonal(w, basis[: j + 1], A.device)
         beta[j] = float(w.norm())
         if not beta[j] > 100 * torch.finfo(A.dtype).eps * size:
             break
@@ -127,6 +133,7 @@ def lanczos(
     from scipy.linalg import eigh_tridiagonal
 
     values, mixing = eigh_tridiagonal(alpha[: j + 1].numpy(), beta[:j].numpy())
+    mixing *= np.where(mixing[0] < 0, -1.0, 1.0)  # else rounding would decide the signs
     tensors = torch.from_numpy(values), torch.from_numpy(mixing)
     return Ritz(*tensors, basis[: j + 1], A.shape, A.device, memory)
 
@@ -145,7 +152,7 @@ def right_hand_sides(
     ritz
         Of `lanczos`.
     count
-        How many; the same ones for one seed, in chunks of whatever size.
+        How many; the first ones of one seed are the same for every count.
     generator
         On the CPU; decides c.
     extra
@@ -164,7 +171,7 @@ def right_hand_sides(
     scale[:lowest] = 0.0
     scale[lowest : lowest + m // 2 + extra] = EMPHASIS
     data = _storage(count, size, torch.float32, torch.device("cpu"), ritz.memory // 8, folder)
-    rows = max(1, min(count, ritz.memory // (16 * max(size * item, 3 * 8 * m))))
+    rows = max(1, BLOCK // max(size * item, 3 * 8 * m))
     for start in range(0, count, rows):
         chunk = data[start : start + rows]
         # One draw for each, so that they do not depend on the size of the chunks.
@@ -180,20 +187,20 @@ def _first_positive(ritz: Ritz) -> int:
     return int((ritz.values <= len(ritz.values) * eps * ritz.values.abs().max()).sum())
 
 
-def _orthogonal(w: Tensor, basis: Tensor, device: torch.device, memory: int) -> Tensor:
+def _orthogonal(w: Tensor, basis: Tensor, device: torch.device) -> Tensor:
     """w less its parts along the rows of `basis`, block after block; again where little is left."""
     for _ in range(2):
         before = w.norm()
-        for _, block in _blocks(basis, device, memory):
+        for _, block in _blocks(basis, device):
             w = torch.addmv(w, block.T, block @ w, alpha=-1.0)
         if bool(w.norm() >= AGAIN * before):
             break
     return w
 
 
-def _blocks(basis: Tensor, device: torch.device, memory: int) -> Iterator[tuple[slice, Tensor]]:
-    """The rows of `basis` on `device`, as many at a time as a sixteenth of the budget holds."""
-    height = max(1, memory // (16 * basis.shape[1] * basis.element_size()))
+def _blocks(basis: Tensor, device: torch.device) -> Iterator[tuple[slice, Tensor]]:
+    """The rows of `basis` on `device`, as many at a time as `BLOCK` holds."""
+    height = max(1, BLOCK // (basis.shape[1] * basis.element_size()))
     for start in range(0, len(basis), height):
         rows = slice(start, start + height)
         yield rows, basis[rows].to(device)
@@ -213,7 +220,21 @@ def _storage(
         return torch.empty(rows, columns, dtype=dtype, device=device)
     kind = torch.empty(0, dtype=dtype).numpy().dtype
     with tempfile.TemporaryFile(dir=folder) as file:  # without a name: it ends with the mapping
+        _reserve(file.fileno(), rows * columns * item, str(folder or tempfile.gettempdir()))
         return torch.from_numpy(np.memmap(file, kind, "w+", shape=(rows, columns)))
+
+
+def _reserve(handle: int, size: int, folder: str) -> None:
+    """Take the bytes of a file now: a mapping of a full disk would kill the process later."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(handle, 0, size)
+    except OSError as error:
+        raise SciopsError(
+            f"{folder}: no space for {readable(size)} of vectors ({error.strerror}); set TMPDIR to "
+            f"a folder that has it, or ask for fewer"
+        ) from None
 
 
 def _check(A: LinearMap, m: int, memory: int) -> None:
@@ -224,7 +245,7 @@ def _check(A: LinearMap, m: int, memory: int) -> None:
     if not 1 <= m <= A.size:
         raise SciopsError(f"m must be between 1 and the {A.size} unknowns, got {m}")
     item = torch.empty(0, dtype=A.dtype).element_size()
-    needed = max(8 * 8 * m * m, 16 * A.size * item)
+    needed = max(8 * 8 * m * m, 8 * max(BLOCK, A.size * item))
     if needed > memory:
         raise SciopsError(
             f"{m} Ritz vectors of {A.size} unknowns need a budget of {readable(needed)} even with "

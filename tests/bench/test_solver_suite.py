@@ -101,6 +101,17 @@ def test_a_report_needs_neither_the_matrices_nor_the_threads_of_the_run(tmp_path
     assert ("file-seed0", "running") in seen and ("grains-seed0", "finished") in seen
 
 
+def test_a_report_names_the_versions_of_all_jobs(tmp_path):
+    run(tmp_path / "out", SUITE)
+    path = next((tmp_path / "out" / "jobs").glob("*-seed1.json"))
+    job = json.loads(path.read_text())
+    job["versions"]["torch"], job["threads"] = "9.9.9", 16
+    path.write_text(json.dumps(job))
+    page = write_report(tmp_path / "out").read_text()
+    assert "torch 9.9.9" in page and f"torch {torch.__version__}" in page
+    assert "16" in page and "wall time on 16 threads" in page
+
+
 def test_curves_end_at_the_tolerance(tmp_path):
     run(tmp_path)
     job = json.loads((tmp_path / "jobs" / "grains-seed0.json").read_text())
@@ -147,7 +158,9 @@ def test_a_matrix_from_a_file_with_its_right_hand_side(tmp_path):
         ("rtol=0", "rtol"),
         ("systems={a/b: {kind: media}}", "is to name a file"),
         ("solvers.cg.preconditioner={kind: jacobi, rtol: 0.1}", "leave out rtol"),
-        ("solvers.cg.solver.rtol=1e-3", "rtol of the suite; leave it out"),
+        ("solvers.cg.solver.rtol=1e-3", "rtol of the suite and atol 0; leave out rtol"),
+        ("solvers.cg.solver.atol=5.0", "rtol of the suite and atol 0; leave out atol"),
+        ("solvers.cg.solver={kind: dcdm, trained: runs/a}", "folder: ..} instead of trained"),
         ("solvers.direct.preconditioner={kind: jacobi}", "direct takes no preconditioner"),
         ("solvers.cg.solver={kind: dcdm}", "dcdm needs preconditioner"),
     ],

@@ -89,3 +89,39 @@ def test_wrong_settings():
         Convolution(1, 1, ("zeros",), kernel_size=2)
     with pytest.raises(ShapeError, match="1 kinds of padding"):
         padded(torch.zeros(1, 1, 2, 2), 1, ("zeros",))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("sides", [("zeros",) * 3, ("periodic", "zeros", "replicate")])
+def test_one_sample_in_space_is_what_a_batch_gives(stride, sides):
+    layer = Convolution(3, 4, sides, stride=stride)
+    v = torch.randn(1, 3, 7, 6, 5, requires_grad=True)
+    alone, among = layer(v), layer(torch.cat([v, v.detach() + 1]))[:1]
+    torch.testing.assert_close(alone, among)
+    g = torch.randn_like(alone)
+    ours, theirs = (torch.autograd.grad(y, [v, *layer.parameters()], g) for y in (alone, among))
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_one_sample_in_space_avoids_the_loop_of_torch():
+    layer, v = Convolution(16, 16, ("zeros",) * 3), torch.randn(1, 16, 8, 8, 8)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+        layer(v)
+    names = {event.key for event in seen.key_averages()}
+    assert not any("slow_conv3d" in name for name in names), names
+
+
+def test_one_sample_in_space_under_every_transform():
+    layer, v = Convolution(2, 2, ("zeros",) * 3), torch.randn(1, 2, 4, 5, 3)
+    tangent = torch.randn_like(v)
+    exact = layer(v + tangent) - layer(v)  # affine in v
+    torch.testing.assert_close(torch.func.jvp(layer, (v,), (tangent,))[1], exact)
+    with torch.autograd.forward_ad.dual_level():
+        dual = torch.autograd.forward_ad.make_dual(v, tangent)
+        found = torch.autograd.forward_ad.unpack_dual(layer(dual)).tangent
+    torch.testing.assert_close(found, exact)
+    torch.testing.assert_close(torch.func.vmap(layer)(v[None])[0], layer(v))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(v).dtype == torch.bfloat16
+    assert layer.double()(v.double()).dtype == torch.float64

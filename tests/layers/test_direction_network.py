@@ -138,7 +138,7 @@ def test_pooling_and_repeating_of_odd_sizes():
     assert doubled(halved(v), (5,)).flatten().tolist() == [2, 2, 6, 6, 9]
 
 
-@pytest.mark.parametrize("shape", [(1,), (13,), (5, 8), (1, 4), (3, 4, 5)])
+@pytest.mark.parametrize("shape", [(1,), (13,), (5, 8), (1, 4), (3, 4, 5), (1, 5, 5), (2, 1, 3)])
 def test_any_size(shape):
     r, m, inverse = fields(*shape)
     for y in (
@@ -147,6 +147,15 @@ def test_any_size(shape):
         geometry(len(shape), linear=False, levels=1)(r, m, inverse),
     ):
         assert y.shape == r.shape and y.isfinite().all()
+
+
+def test_transforms_in_space():
+    network, r = published(3), fields(4, 3, 5, batch=3)[0]
+    close(torch.func.vmap(network)(r[:, None])[:, 0], network(r))
+    tangent = fields(4, 3, 5, batch=3, seed=1)[0]
+    network, r, tangent = network.double(), r.double(), tangent.double()
+    slope = (network(r + 1e-6 * tangent) - network(r - 1e-6 * tangent)) / 2e-6
+    close(torch.func.jvp(network, (r,), (tangent,))[1], slope)
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])

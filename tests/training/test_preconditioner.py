@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import resource
+import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -97,6 +100,15 @@ def test_descent_is_repeatable_and_reports():
     assert losses[0] == losses[1] and not model.training
     assert seen[:5] == [(k + 1, 5, {"loss": loss}) for k, loss in enumerate(losses[0])]
     assert losses[0][-1] < losses[0][0]
+
+
+def test_what_is_stopped_without_a_folder_is_lost():
+    def objective(model, generator):
+        signal.raise_signal(signal.SIGTERM)
+        return model.log.sum()
+
+    with pytest.raises(Stopped, match="after step 1; nothing is kept"):
+        minimise(Weights(6, 6), objective, Descent(steps=3), seeded())
 
 
 def test_divergence_is_an_error():
@@ -253,6 +265,63 @@ def test_solid_cells_of_media():
     share = (A.diagonal() == 0).double().mean((-1, -2))
     assert 0 <= float(share.min()) < 0.1 and 0.3 < float(share.max()) <= 0.5
     assert A.kernel is not None
+
+
+def test_settings_written_out_are_the_same_run(tmp_path):
+    train(run(), tmp_path)
+    network = SMALL["preconditioner"] | {"dimension": 2}
+    before = (tmp_path / "run.json").read_bytes()
+    train(run(preconditioner=network), tmp_path)
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_lost_weights_are_made_again_from_the_checkpoint(tmp_path):
+    train(run(), tmp_path)
+    before = weights(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(
+        DataError, match=r"not a trained preconditioner: model\.safetensors missing"
+    ):
+        load(tmp_path)
+    train(run(), tmp_path)
+    assert all(torch.equal(t, before[k]) for k, t in weights(tmp_path).items())
+
+
+@pytest.mark.parametrize("name", ["model", "optimizer", "rng", "losses"])
+def test_a_checkpoint_without_a_file_is_damaged(tmp_path, name):
+    train(run(), tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    for checkpoint in (tmp_path / "checkpoints").iterdir():
+        (checkpoint / f"{name}.safetensors").unlink()
+    with pytest.raises(ResumeError, match="damaged checkpoint"):
+        train(run(), tmp_path)
+
+
+def test_the_run_of_an_operator_is_left_alone(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"run_id": "a", "settings": {"operator": {}}}))
+    with pytest.raises(ResumeError, match="the run of an operator"):
+        train(run(), tmp_path)
+    with pytest.raises(DataError, match="not a trained preconditioner"):
+        load(tmp_path)
+
+
+def test_settings_that_lie_allocate_nothing(tmp_path):
+    """Weights of 4 channels under settings that ask for gigabytes."""
+    train(validate(PreconditionerRun, PUBLISHED), tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    text = config.read_text()
+    assert "channels: 2" in text
+    config.write_text(text.replace("channels: 2", "channels: 1024").replace("- 1\n", "- 64\n"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="do not fit the settings"):
+        load(tmp_path / "run")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB of 4 GB
+    shutil.rmtree(tmp_path / "run")
+
+
+def test_grids_of_one_point_are_refused():
+    with pytest.raises(ConfigError, match="shape"):
+        run(matrices={"kind": "media", "shape": [1]})
 
 
 def test_weights_of_other_settings_are_refused(tmp_path):

@@ -3,20 +3,13 @@
 from sciops.layers.multigrid.boundary import extended
 from sciops.layers.multigrid.cycle import Scheme, Stencil, VCycle
 from sciops.layers.multigrid.line import Line
-from sciops.layers.multigrid.transfers import (
-    channels_last,
-    coarse_sizes,
-    prolong,
-    resample,
-    restrict,
-)
+from sciops.layers.multigrid.transfers import coarse_sizes, prolong, resample, restrict
 
 __all__ = [
     "Line",
     "Scheme",
     "Stencil",
     "VCycle",
-    "channels_last",
     "coarse_sizes",
     "extended",
     "prolong",

@@ -41,9 +41,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciops.core.errors import ConfigError, ShapeError
+from sciops.layers.convolution import channels_last, convolve
 from sciops.layers.multigrid.boundary import extended, is_zero, neighbours
 from sciops.layers.multigrid.line import Line
-from sciops.layers.multigrid.transfers import channels_last, coarse_sizes, prolong, restrict
+from sciops.layers.multigrid.transfers import coarse_sizes, prolong, restrict
 
 Transfer = Literal["fixed", "depthwise", "full", "strided"]
 
@@ -91,7 +92,7 @@ class Stencil(nn.Module):
             weight = self.convolution.weight.flatten(2).permute(2, 1, 0)  # (3^D, c_in, c_out)
             rows = neighbours(v, self.lines).flatten(2)  # (B, prod N, 3^D c_in)
             return (rows @ weight.flatten(0, 1)).movedim(-1, 1).unflatten(2, v.shape[2:])
-        return self.convolution(v if self.native else extended(v, self.lines))
+        return convolve(self.convolution, v if self.native else extended(v, self.lines))
 
     def _by_products(self, v: Tensor) -> bool:
         """Whether the grid is so small that one matrix product is faster than a convolution."""

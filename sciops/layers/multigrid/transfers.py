@@ -35,11 +35,6 @@ BLOCK = 256  # rows made at a time
 _POOLS = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
-def channels_last(v: Tensor) -> Tensor:
-    """v (B, C, *N), in memory as (B, *N, C)."""
-    return v.movedim(1, -1).contiguous().movedim(-1, 1)
-
-
 def coarse_sizes(lines: Sequence[Line], sizes: Sequence[int], coarsest: int) -> tuple[int, ...]:
     """The sizes of the next grid; an axis that would have less than `coarsest` unknowns stays."""
     return tuple(
