@@ -130,7 +130,7 @@ class Operator(nn.Module, ABC):
         self.config = config
         self.schema = schema
         self.input_shape = schema.input_domain.shape
-        self._axes = _axis_rules(schema.input_domain)
+        self._axes = _axis_rules(schema)
         self.carried = _carried_channels(schema) if config.predict == "increment" else ()
         sizes = {
             "input": schema.input_channels,
@@ -143,7 +143,9 @@ class Operator(nn.Module, ABC):
         for d, axis in enumerate(getattr(schema.input_domain, "axes", ())):
             if axis.spacing == "graded":
                 self.register_buffer(
-                    f"_graded_{d}", torch.tensor(axis.coordinates), persistent=False
+                    f"_graded_{d}",
+                    torch.tensor((axis.coordinates - axis.lower) / axis.length),
+                    persistent=False,
                 )
 
     input_mean: Tensor
@@ -257,12 +259,15 @@ class Operator(nn.Module, ABC):
 
     def input_coordinates(self, a: Tensor) -> list[Tensor]:
         """Positions (n_d,) of the points of a (.., *N) along each axis of the input's domain."""
-        dtype = torch.float64 if a.dtype == torch.float64 else torch.float32
-        n_axes = len(self._axes)
-        return [self._axis_points(d, a.shape[a.ndim - n_axes + d], a, dtype) for d in range(n_axes)]
+        return [
+            rule.lower + self.input_fractions(d, a) * (rule.upper - rule.lower)
+            for d, rule in enumerate(self._axes)
+        ]
 
-    def _axis_points(self, d: int, n: int, a: Tensor, dtype: torch.dtype) -> Tensor:
-        rule = self._axes[d]
+    def input_fractions(self, d: int, a: Tensor) -> Tensor:
+        """The same along axis d as fractions of its length, (x - lower) / L: no digits are lost."""
+        dtype = torch.float64 if a.dtype == torch.float64 else torch.float32
+        rule, n = self._axes[d], a.shape[a.ndim - len(self._axes) + d]
         i = torch.arange(n, device=a.device, dtype=dtype)
         if rule.spacing == "graded":
             x = getattr(self, f"_graded_{d}").to(dtype)
@@ -270,7 +275,7 @@ class Operator(nn.Module, ABC):
             j = places.floor().clamp(max=max(x.shape[0] - 2, 0)).long()
             return torch.lerp(x[j], x[(j + 1).clamp(max=x.shape[0] - 1)], places - j)
         offset, extra = _OFFSETS[rule.spacing]
-        return rule.lower + (i + offset) * ((rule.upper - rule.lower) / (n + extra))
+        return (i + offset) / (n + extra)
 
     @property
     def periods(self) -> list[float | None]:
@@ -309,20 +314,26 @@ class Operator(nn.Module, ABC):
             params = a.new_zeros((a.shape[0], 0))
         if params.ndim != 2 or params.shape[1] != n_params:
             raise ShapeError(f"expected params (B, {n_params}), got {tuple(params.shape)}")
+        if not torch.compiler.is_compiling() and len(params) != len(a):
+            raise ShapeError(
+                f"expected params for each of {len(a)} samples, got {tuple(params.shape)}"
+            )
         return params
 
 
 class _AxisRule:
     """What `Operator.input_coordinates` needs of an axis, in types that tracing understands."""
 
-    def __init__(self, axis: Axis) -> None:
+    def __init__(self, axis: Axis, schema: Schema) -> None:
         self.spacing = str(axis.spacing)
         self.lower, self.upper = axis.lower, axis.upper
-        self.periodic = bool(axis.periodic)
+        around = all(schema.boundary_kind(axis.name, s) == "periodic" for s in ("lower", "upper"))
+        self.periodic = bool(axis.periodic) or (around and axis.spacing in ("left", "cell"))
 
 
-def _axis_rules(domain: Domain) -> list[_AxisRule]:
-    return [_AxisRule(a) for a in domain.axes] if isinstance(domain, Grid) else []
+def _axis_rules(schema: Schema) -> list[_AxisRule]:
+    domain = schema.input_domain
+    return [_AxisRule(a, schema) for a in domain.axes] if isinstance(domain, Grid) else []
 
 
 def _channels(values: Tensor, like: Tensor) -> Tensor:

@@ -278,6 +278,10 @@ def _direct(missing: str, a: Tensor, b: Tensor) -> Tensor:
         zeros = [k - 1 for k in reversed(a.shape[1:]) for _ in range(2)]
         return _valid(F.pad(b, zeros), a.flip(*range(1, a.ndim)))
     groups = a.shape[0] * a.shape[1]
+    if groups == 0:
+        return a.new_zeros(
+            a.shape[1], *(m - n + 1 for m, n in zip(a.shape[2:], b.shape[2:], strict=True))
+        )
     products = _valid(a.reshape(1, groups, *a.shape[2:]), b.reshape(groups, *b.shape[2:]))
     return products.reshape(*a.shape[:2], *products.shape[2:]).sum(0)  # (B, C, *k) -> (C, *k)
 

@@ -82,18 +82,31 @@ def full_precision(x: Tensor) -> AbstractContextManager[Any]:
     """A context in which products of tensors like x keep all their digits."""
     if torch.compiler.is_compiling():
         return torch.autocast(x.device.type, enabled=False)
-    if x.is_cuda and torch.backends.cuda.matmul.allow_tf32:
+    if x.is_cuda and _tf32_allowed():
         return _no_tf32(x)
     if torch.is_autocast_enabled(x.device.type):
         return torch.autocast(x.device.type, enabled=False)
     return nullcontext()
 
 
+# The switch of CUDA's matrix products and its position for all digits.  Where torch has a new one
+# (2.9), that alone can be read whichever was used: the old one raises once the new one was.
+_PRODUCTS: Any = torch.backends.cuda.matmul
+_SWITCH, _EXACT = (
+    ("fp32_precision", "ieee") if hasattr(_PRODUCTS, "fp32_precision") else ("allow_tf32", False)
+)
+
+
+def _tf32_allowed() -> bool:
+    return getattr(_PRODUCTS, _SWITCH) not in (_EXACT, "none")
+
+
 @contextmanager
 def _no_tf32(x: Tensor) -> Iterator[None]:
-    torch.backends.cuda.matmul.allow_tf32 = False
+    before = getattr(_PRODUCTS, _SWITCH)
+    setattr(_PRODUCTS, _SWITCH, _EXACT)
     try:
         with torch.autocast(x.device.type, enabled=False):
             yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = True
+        setattr(_PRODUCTS, _SWITCH, before)

@@ -128,17 +128,19 @@ class BlockOperator(Operator):
 
     def _with_positions(self, a: Tensor) -> Tensor:
         """a (B, C, *N) with one more channel for each walled axis."""
-        channels, coordinates = [a], self.input_coordinates(a)
+        channels = [a]
         for d in self.positions:
-            lower, upper = self._axes[d].lower, self._axes[d].upper
             shape = [1] * a.ndim
             shape[d + 2] = a.shape[d + 2]
-            x = (coordinates[d].to(a.dtype) - lower) * (2 / (upper - lower)) - 1
+            x = 2 * self.input_fractions(d, a).to(a.dtype) - 1
             channels.append(x.reshape(shape).expand(a.shape[0], 1, *a.shape[2:]))
         return torch.cat(channels, 1)
 
 
 def _along(schema: Schema, axis: Axis) -> Along:
     """A graded axis counts by its index, in which its points are equidistant."""
-    spacing: Spacing = "node" if axis.spacing == "graded" else axis.spacing
-    return Along(axis.size, axis.length, spacing, is_periodic(schema, axis.name))
+    periodic, spacing = is_periodic(schema, axis.name), axis.spacing
+    if spacing == "graded":
+        ends = axis.coordinates[-1] - axis.coordinates[0]
+        spacing = "periodic" if periodic and ends < (1 - 1e-9) * axis.length else "node"
+    return Along(axis.size, axis.length, spacing, periodic)

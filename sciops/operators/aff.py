@@ -1,6 +1,6 @@
 r"""Adaptive frequency filters: every mode is multiplied by a network of all channels of that mode.
 
-    K v = v + F^-1 (M(Z) * Z),    M = S_lambda(W2 relu(W1 Z + b1) + b2),    Z = sqrt(N_ref) F v
+    K v = v + F^-1 (M(Z) * F v),    M = S_lambda(W2 relu(W1 Z + b1) + b2),    Z = sqrt(N_ref) F v
 
 in the block of `sciops.layers.operator_block`.  W are block diagonal and the same for all modes, so
 a block has few parameters.  The published layer keeps all modes and takes N_ref = N, the number of

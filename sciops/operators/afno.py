@@ -1,6 +1,6 @@
 r"""Adaptive Fourier neural operator, in the form of The Well.
 
-    K v = v + F^-1 M(Z),    M = S_lambda(W2 gelu(W1 Z)),    Z = sqrt(N_ref) F v
+    K v = v + F^-1 M(Z) / sqrt(N_ref),    M = S_lambda(W2 gelu(W1 Z)),    Z = sqrt(N_ref) F v
 
 in the block of `sciops.layers.operator_block`; W are block diagonal and the same for all modes.  Of
 patches and of layer norms, which The Well's network has around it, there are none here.

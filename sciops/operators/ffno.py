@@ -2,8 +2,9 @@ r"""Factorised Fourier neural operator: one-dimensional spectral maps, summed ov
 
     K v = sum_d F_d^-1 (R_d . F_d v),    R_d(k) a C x C matrix for each mode k of axis d
 
-in the block of `sciops.layers.operator_block`.  2 C^2 sum_d m_d parameters a block instead of
-2 C^2 prod_d m_d, and all modes of an axis see all points of the others.
+in the block of `sciops.layers.operator_block`.  For m_d Fourier modes of both signs these are
+2 C^2 sum_d (m_d // 2 + 1) parameters a block, where `fno` has 2 C^2 m_1 .. m_{D-1} (m_D // 2 + 1);
+and all modes of an axis see all points of the others.
 
 Source: Tran, Mathews, Xie, Ong, Factorized Fourier neural operators, 2023, arXiv 2111.13802.
 """

@@ -2,10 +2,11 @@ r"""Fourier neural operator: a matrix of channels for each of the lowest modes.
 
     K v = F^-1 (R . F v),    R(k) a C x C matrix for |k_d| <= n_modes / 2, zero beyond
 
-in the block of `sciops.layers.operator_block`.  Axes that wrap take the Fourier basis, others the
-cosine by default, which needs no padding and is the same operator on every grid; a Fourier basis
-with `padding`, or any other, is a setting.  With filter: tucker or cp it is the tensorised TFNO,
-with block or diag the weights of a mode connect few channels or none.
+in the block of `sciops.layers.operator_block`.  Axes that wrap take the Fourier basis, others by
+default a Fourier basis of a longer period, with zeros behind the wall (`padding`); cosine, sine and
+Chebyshev, which need none, are a setting.  All are the same operator on every grid.  With filter:
+tucker or cp it is the tensorised TFNO, with block or diag the weights of a mode connect few
+channels or none.
 
 Sources: Li et al., Fourier neural operator for parametric partial differential equations, 2021,
 arXiv 2010.08895; Kossaifi et al., Multi-grid tensorized Fourier neural operator, 2024, arXiv

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import nn
 
+from sciops.layers.global_convolution import check_spacings
 from sciops.layers.large_kernel import LargeKernelAttention
 from sciops.operators._blocks import Along, BlockConfig
 
@@ -30,6 +31,7 @@ class Config(BlockConfig):
     def mixer(self, axes: tuple[Along, ...]) -> nn.Module:
         """The attention, with the boundary of each axis."""
         sides = ["periodic" if axis.periodic else self.padding for axis in axes]
+        check_spacings(sides, [axis.spacing for axis in axes])
         return LargeKernelAttention(
             self.hidden_channels, sides, self.short, self.long, self.dilation
         )

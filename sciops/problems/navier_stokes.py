@@ -73,7 +73,7 @@ class NavierStokes(Evolution):
     burn_in: NonNegativeFloat = 2.0  # time before the first frame
     frames: Annotated[int, Field(ge=2)] = 21
     interval: PositiveFloat = 1.0  # time between two frames
-    step: PositiveFloat | None = None  # of time; None: 1.6 L / N, stable for |u| + |v| < 0.84
+    step: PositiveFloat | None = None  # of time; None: 1.6 / N, stable for |u| + |v| < 0.84 L
 
     def model_post_init(self, context: object) -> None:
         super().model_post_init(context)
@@ -126,7 +126,7 @@ class NavierStokes(Evolution):
             raise ShapeError(f"the vorticity must be of the shape (N, N), got {state.shape}")
         box = modes(len(state), 2, self.length)
         advection, f = _advection(box), box.of(self.force(len(state)))
-        step = self.step or 1.6 * self.length / len(state)
+        step = self.step or 1.6 / len(state)
 
         def nonlinear(w: Complex, t: float) -> Complex:
             return advection(w, t) + f

@@ -11,7 +11,7 @@ from sciops.core import resolve
 from sciops.core.config import validate
 from sciops.core.errors import ConfigError, NotFound, SchemaError, ShapeError
 from sciops.core.operator import At, Operator, OperatorConfig
-from sciops.core.schema import Axis, Grid, Schema, Variable
+from sciops.core.schema import Axis, Boundary, Grid, Schema, Variable
 
 
 class Config(OperatorConfig):
@@ -186,3 +186,23 @@ def test_the_contracts_are_those_that_are_checked():
     from sciops.core.operator import CONTRACTS
 
     assert list(CHECKS) == list(CONTRACTS)
+
+
+def test_params_belong_to_their_samples():
+    operator = Config().build(STEPPING)
+    a = torch.randn(4, STEPPING.input_channels, *STEPPING.input_domain.shape)
+    for n in (1, 3):
+        with pytest.raises(ShapeError, match="params for each of 4 samples"):
+            operator(a, torch.randn(n, len(STEPPING.params)))
+
+
+def test_periodic_by_its_boundary_is_periodic_between_the_last_point_and_the_first():
+    axis = Axis.uniform("x", 8, spacing="left")
+    boundary = tuple(Boundary("x", side, "periodic") for side in ("lower", "upper"))
+    grid = Grid((axis,))
+    schema = Schema((Variable("a", grid, "input"), Variable("u", grid, "target")), boundary)
+    operator = Config(normalise=False).build(schema)
+    a = torch.randn(1, 1, 8)
+    at = [torch.tensor([0.0, 0.9375, 1.0])]
+    expected = torch.stack([a[0, 0, 0], (a[0, 0, 7] + a[0, 0, 0]) / 2, a[0, 0, 0]])
+    torch.testing.assert_close(operator(a, None, at)[0, 0], expected)

@@ -5,10 +5,12 @@ C channels, L blocks, K wavenumbers of the last axis halved, E numbers of a kern
 
 import importlib
 
+import numpy as np
 import pytest
 import torch
 
-from sciops.core.schema import Axis, Grid, Schema, Variable
+from sciops.core.errors import ConfigError
+from sciops.core.schema import Axis, Boundary, Grid, Schema, Variable
 
 OPERATORS = {
     "fno": {},
@@ -45,6 +47,51 @@ MIXERS = {  # real parameters of one mixer, and whether a map of the channels st
     "identity": (lambda c: 0, True),
     "random": (lambda c: 0, False),
 }
+
+
+def with_axis(name, axis, boundary=(), n=16, dtype=torch.float64):
+    """A 1-D operator with random weights on that axis."""
+    module = importlib.import_module(f"sciops.operators.{name}")
+    grid = Grid((axis,))
+    schema = Schema((Variable("a", grid, "input"), Variable("u", grid, "target")), boundary)
+    torch.manual_seed(0)
+    return module.Config(hidden_channels=8, n_layers=2, **OPERATORS[name]).build(schema).to(dtype)
+
+
+@pytest.mark.parametrize("name", list(OPERATORS))
+def test_a_periodic_grid_that_no_rule_names_is_periodic_by_its_index(name):
+    """Its first point lies a quarter of a cell inside."""
+    axis = Axis("x", (np.arange(16) + 0.25) / 16, 0.0, 1.0, periodic=True)
+    assert axis.spacing == "graded"
+    operator = with_axis(name, axis)
+    a = torch.randn(2, 1, 16, dtype=torch.float64)
+    y = operator(a)
+    found = operator(a.roll(3, 2)).roll(-3, 2)
+    equivariant = name not in ("aff", "afno")
+    assert not equivariant or (found - y).abs().max() < 1e-12 * y.abs().max()
+
+
+@pytest.mark.parametrize("name", ["lka", "globalconv", "axial"])
+def test_a_point_that_repeats_the_first_is_refused_where_it_would_count_twice(name):
+    boundary = tuple(Boundary("x", side, "periodic") for side in ("lower", "upper"))
+    with pytest.raises(ConfigError, match="leave out the point that repeats the first"):
+        with_axis(name, Axis.uniform("x", 17, spacing="node"), boundary)
+
+
+@pytest.mark.parametrize("name", ["fno", "lka"])
+def test_positions_do_not_depend_on_where_the_origin_lies(name):
+    near = with_axis(name, Axis.uniform("x", 16), dtype=torch.float32)
+    far = with_axis(name, Axis.uniform("x", 16, 1e7, 1e7 + 1), dtype=torch.float32)
+    a = torch.randn(2, 1, 16)
+    torch.testing.assert_close(far(a), near(a), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", list(OPERATORS))
+def test_no_samples(name):
+    operator = built(name, 8)
+    y = operator(torch.empty(0, 1, N, N))
+    assert y.shape == (0, 1, N, N)
+    y.sum().backward()
 
 
 @pytest.mark.parametrize("name", list(MIXERS))

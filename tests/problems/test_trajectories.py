@@ -121,3 +121,13 @@ def test_on_the_command_line(problem, settings, tmp_path, monkeypatch, capfd):
     with h5py.File("x.hdf5") as file:
         recipe = json.loads(file.attrs["recipe"])["problem"]
     assert recipe["kind"] == problem and recipe["frames"] == 3 and recipe["resolution"] == 32
+
+
+def test_the_default_step_serves_a_box_of_any_length():
+    """Velocities grow with the length, so that the step must not."""
+    length = 2 * np.pi
+    flow = NavierStokes(resolution=32, length=length, frames=2)
+    w = flow.sample(np.random.default_rng(0))["vorticity"]
+    fine = flow.model_copy(update={"step": 1.6 / 32 / 8})
+    expected = fine.sample(np.random.default_rng(0))["vorticity"]
+    assert np.linalg.norm(w - expected) < 1e-3 * np.linalg.norm(expected)

@@ -1,16 +1,16 @@
 r"""Adaptive filters: the multiplier of each mode depends on the coefficients themselves.
 
-    AFF     y = x + F^-1( M(Z) * Z )     M = S_lambda(W2 relu(W1 Z + b1) + b2)
-    AFNO    y = x + F^-1( M(Z) )         M = S_lambda(W2 gelu(W1 Z))
+    AFF     y = x + F^-1( M(s Z) * Z )     M(H) = S_lambda(W2 relu(W1 H + b1) + b2)
+    AFNO    y = x + F^-1( M(s Z) ) / s     M(H) = S_lambda(W2 gelu(W1 H))
     Gated   y = F^-1( R_k (1 + g(|Z|^2)) Z )
 
 W are complex matrices, block diagonal over channels and the same for every mode; relu, gelu and the
 soft shrinkage S_lambda act on real and imaginary part.  The published AFF and AFNO feed the network
 with coefficients of ``norm="ortho"``, which grow like sqrt(N) with the number of points N, so that
 the same weights are another operator on another grid.  Here the coefficients are those of the field
-itself (``norm="forward"``) times a constant sqrt(N_ref): on N_ref points that is the published
-layer, elsewhere the same operator.  Relu of a real part is not shift equivariant, so neither are
-AFF and AFNO (measured in the tests).
+itself, Z = F x (``norm="forward"``), times a constant s = sqrt(N_ref): on N_ref points that is the
+published layer, elsewhere the same operator.  Relu of a real part is not shift equivariant, so
+neither are AFF and AFNO (measured in the tests).
 
 Gated sees the power spectrum alone, p = log(1 + |Z|^2 / mean |Z|^2), g = tanh(G2 gelu(G1 p)) with
 G2 = 0 at the start: it begins as the dense filter, bit for bit, and stays shift equivariant.
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sciops.layers.linear_node import full_precision
-from sciops.layers.spectral.filters import Dense, Filter, block_size, product
+from sciops.layers.spectral.filters import Dense, Filter, block_size, exact_product, product
 from sciops.layers.spectral.products import Modes
 
 SCALE = 0.02  # standard deviation of the initial weights of the published AFF
@@ -57,15 +57,12 @@ class _BlockNetwork(Filter):
 
     def _split(self, z: Tensor) -> Tensor:
         """(M, parts, R, C) -> (blocks, parts, M R, b)."""
-        m, parts, rows, _ = z.shape
-        z = z.reshape(m, parts, rows, self.blocks, -1)
-        return z.permute(3, 1, 0, 2, 4).reshape(self.blocks, parts, m * rows, -1)
+        return z.unflatten(3, (self.blocks, -1)).permute(3, 1, 0, 2, 4).flatten(2, 3)
 
     def _joined(self, z: Tensor, like: Tensor) -> Tensor:
         """The inverse of `_split`."""
-        m, parts, rows, c = like.shape
-        z = z.reshape(self.blocks, parts, m, rows, -1)
-        return z.permute(2, 1, 3, 0, 4).reshape(m, parts, rows, c)
+        m, _, rows, _ = like.shape
+        return z.unflatten(2, (m, rows)).permute(2, 1, 3, 0, 4).flatten(3)
 
 
 class AFF(_BlockNetwork):
@@ -172,9 +169,7 @@ class Gated(Filter):
             count = (1 + (k > 0))[:, None, None].to(z.dtype)  # 2 for modes that stand for -k too
             mean = (power * count).mean((0, 2), keepdim=True) / count.mean()
             p = torch.log1p(power / (mean + torch.finfo(z.dtype).tiny))
-            m, rows, c = p.shape
-            p = p.reshape(m * rows, self.blocks, -1).transpose(0, 1)  # (blocks, M R, b)
-            h = F.gelu(torch.baddbmm(self.first_bias.to(z.dtype), p, self.first.to(z.dtype)))
-            h = torch.baddbmm(self.second_bias.to(z.dtype), h, self.second.to(z.dtype))
-            g = torch.tanh(h)
-            return g.transpose(0, 1).reshape(m, rows, c)
+            p = p.flatten(0, 1).unflatten(1, (self.blocks, -1)).transpose(0, 1)  # (blocks, M R, b)
+            h = F.gelu(exact_product(p, self.first.to(z.dtype)) + self.first_bias.to(z.dtype))
+            h = exact_product(h, self.second.to(z.dtype)) + self.second_bias.to(z.dtype)
+            return torch.tanh(h).transpose(0, 1).flatten(1).unflatten(0, power.shape[:2])

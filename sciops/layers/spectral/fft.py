@@ -16,21 +16,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sciops.layers.spectral.basis import PLACES
+from sciops.layers.spectral.basis import PLACES, Basis
 from sciops.layers.spectral.products import Modes
 
 
-def applies(modes: Modes, sizes: Sequence[int]) -> bool:
-    """Whether the pruned FFT serves: every axis Fourier, of period n h, with room for the modes."""
+def serves(bases: Sequence[Basis | None]) -> bool:
+    """Whether there is a pruned FFT: every axis Fourier, of period n h, its first point at 0."""
     return all(
         b is not None
         and b.kind == "fourier"
         and b.extension == 1.0
         and b.nodes is None
         and PLACES[b.spacing] == (0.0, 0)
-        and n > b.n_modes
-        for b, n in zip(modes.bases, sizes, strict=True)
+        for b in bases
     )
+
+
+def has_room(modes: Modes, sizes: Sequence[int]) -> bool:
+    """Whether every axis has more points than modes."""
+    return all(b is None or n > b.n_modes for b, n in zip(modes.bases, sizes, strict=True))
 
 
 def project(v: Tensor, modes: Modes, scale: float, twice: bool) -> Tensor:
@@ -63,6 +67,9 @@ def evaluate(z: Tensor, modes: Modes, sizes: Sequence[int], scale: float, once: 
     for d, n in list(enumerate(sizes))[:-1]:
         v = _spread(v, d + 2, modes.bases[d].n_modes, n)  # type: ignore[union-attr]
         v = torch.fft.ifft(v, dim=d + 2, norm="forward")
+    # Re takes nothing of the imaginary part at k = 0; not every FFT library leaves it out by itself
+    # (pytorch/pytorch issue 154496, on CUDA).
+    torch.view_as_real(v)[..., 0, 1] = 0.0
     return torch.fft.irfft(v, n=sizes[-1], dim=-1, norm="forward")
 
 

@@ -39,15 +39,73 @@ def product(z: Tensor, w: Tensor, precision: Precision = "full") -> Tensor:
     """z (K, parts, R, C_in) times w (K, C_in, parts, C_out), real or complex."""
     with full_precision(z):
         k, parts, rows, c_in = z.shape
-        z, w = z.reshape(k, parts * rows, c_in), w.reshape(k, c_in, -1).to(z.dtype)  # w: [Re | Im]
+        z, w = z.reshape(k, parts * rows, c_in), w.flatten(2).to(z.dtype)  # w: [Re | Im]
         if precision == "bf16":
             low = torch.bmm(z.bfloat16(), w.bfloat16()).to(z.dtype)
-            return low.reshape(k, 1, rows, -1) if parts == 1 else _combined(low)
+            return low[:, None] if parts == 1 else _combined(low)
         if parts == 1:
-            return torch.bmm(z, w).reshape(k, 1, rows, -1)
+            return exact_product(z, w)[:, None]
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return _ComplexProduct.apply(z, w)
         return _combined(torch.bmm(z, w))
+
+
+def of_channels(z: Tensor, w: Tensor) -> Tensor:
+    """z (.., C_in) times one matrix w (C_in, C_out), as exactly."""
+    return exact_product(z.reshape(1, -1, z.shape[-1]), w[None].to(z.dtype)).reshape(
+        *z.shape[:-1], w.shape[-1]
+    )
+
+
+def exact_product(z: Tensor, w: Tensor) -> Tensor:
+    """z (K, R, C_in) times w (K, C_in, C_out) with all digits, forward and backward."""
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        return _Product.apply(z, w)  # type: ignore[no-any-return]
+    with full_precision(z):
+        return torch.bmm(z, w)
+
+
+class _Product(torch.autograd.Function):
+    """`torch.bmm`, whose derivatives are computed as exactly as itself."""
+
+    @staticmethod
+    def forward(z: Tensor, w: Tensor) -> Tensor:
+        with full_precision(z):
+            return torch.bmm(z, w)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
+        z, w = ctx.saved_tensors
+        dz = exact_product(g, w.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return dz, exact_product(z.transpose(1, 2), g) if ctx.needs_input_grad[1] else None
+
+    @staticmethod
+    def jvp(ctx: Any, dz: Tensor | None, dw: Tensor | None) -> Tensor:  # type: ignore[override]
+        z, w = ctx.saved_tensors
+        terms = [exact_product(dz, w)] if dz is not None else []
+        terms += [exact_product(z, dw)] if dw is not None else []
+        return sum(terms[1:], terms[0])
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, int | None], z: Tensor, w: Tensor) -> Any:  # type: ignore[override]
+        z, w = _batched(info.batch_size, in_dims, (z, w))
+        y = exact_product(z.flatten(0, 1), w.flatten(0, 1))
+        return y.unflatten(0, (info.batch_size, -1)), 0
+
+
+def _batched(
+    n: int, in_dims: tuple[int | None, int | None], tensors: tuple[Tensor, Tensor]
+) -> tuple[Tensor, ...]:
+    """The tensors of a vmap with its dimension in front."""
+    return tuple(
+        t.expand(n, *t.shape) if d is None else t.movedim(d, 0)
+        for t, d in zip(tensors, in_dims, strict=True)
+    )
 
 
 def _combined(u: Tensor) -> Tensor:
@@ -75,8 +133,8 @@ class _ComplexProduct(torch.autograd.Function):
         real, imaginary = g.unbind(1)
         top = torch.cat([real, imaginary], 2)
         du = torch.cat([top, torch.cat([imaginary, -real], 2)], 1)  # the transpose of _combined
-        dz = torch.bmm(du, w.transpose(1, 2)) if ctx.needs_input_grad[0] else None
-        return dz, torch.bmm(z.transpose(1, 2), du) if ctx.needs_input_grad[1] else None
+        dz = exact_product(du, w.transpose(1, 2)) if ctx.needs_input_grad[0] else None
+        return dz, exact_product(z.transpose(1, 2), du) if ctx.needs_input_grad[1] else None
 
     @staticmethod
     def jvp(ctx: Any, dz: Tensor | None, dw: Tensor | None) -> Tensor:  # type: ignore[override]
@@ -87,12 +145,9 @@ class _ComplexProduct(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, int | None], z: Tensor, w: Tensor) -> Any:  # type: ignore[override]
-        n = info.batch_size
-        z, w = (
-            t.expand(n, *t.shape) if d is None else t.movedim(d, 0)
-            for t, d in zip((z, w), in_dims, strict=True)
-        )
-        return _ComplexProduct.apply(z.flatten(0, 1), w.flatten(0, 1)).unflatten(0, (n, -1)), 0
+        z, w = _batched(info.batch_size, in_dims, (z, w))
+        y = _ComplexProduct.apply(z.flatten(0, 1), w.flatten(0, 1))
+        return y.unflatten(0, (info.batch_size, -1)), 0
 
 
 def gain(z: Tensor, w: Tensor) -> Tensor:
@@ -182,7 +237,7 @@ class Block(Filter):
         if w.shape[2] == 1:
             return gain(z, w[:, :, 0, :, 0].transpose(1, 2)[:, :, None])
         m, parts, rows, c = z.shape
-        z = z.reshape(m, parts, rows, self.blocks, -1).movedim(3, 1)  # (M, blocks, parts, R, b)
+        z = z.unflatten(3, (self.blocks, -1)).movedim(3, 1)  # (M, blocks, parts, R, b)
         y = product(z.flatten(0, 1), w.flatten(0, 1)).unflatten(0, (m, self.blocks))
         return y.movedim(1, 3).reshape(m, parts, rows, c)
 
@@ -215,12 +270,11 @@ class Tucker(Filter):
 
     def forward(self, z: Tensor) -> Tensor:
         """(M, parts, R, c_in) -> (M, parts, R, c_out)."""
-        with full_precision(z):
-            w = self.core
-            for d, factor in enumerate(self.modes):
-                w = torch.tensordot(factor, w, ([1], [d])).movedim(0, d)
-            z = z @ self.enter.to(z.dtype)
-            return product(z, w.flatten(0, -4)) @ self.leave.to(z.dtype)
+        w = self.core
+        for d, factor in enumerate(self.modes):
+            w = of_channels(w.movedim(d, -1), factor.t()).movedim(-1, d)
+        z = of_channels(z, self.enter)
+        return of_channels(product(z, w.flatten(0, -4)), self.leave)
 
 
 class CP(Filter):
@@ -250,7 +304,7 @@ class CP(Filter):
             w = self.first  # (m_1, parts, rank)
             for factor in self.others:
                 w = (w[:, None] * factor[:, None]).flatten(0, 1)  # (m_1 .. m_d, parts, rank)
-            return gain(z @ self.enter.to(z.dtype), w[:, :, None]) @ self.leave.to(z.dtype)
+            return of_channels(gain(of_channels(z, self.enter), w[:, :, None]), self.leave)
 
 
 def block_size(channels: int, blocks: int) -> int:

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sciops.core.errors import ShapeError
+from sciops.core.errors import ConfigError, ShapeError
 from sciops.layers.linear_node import linear
 from sciops.layers.spectral.basis import Basis, functions
 from sciops.layers.spectral.products import Modes
@@ -42,6 +43,8 @@ class PointsTransform:
     def __init__(self, points: Tensor, bases: Sequence[Basis]) -> None:
         if points.ndim != 2 or points.shape[1] != len(bases):
             raise ShapeError(f"expected points (M, {len(bases)}), got {tuple(points.shape)}")
+        if None in bases:
+            raise ConfigError("scattered points need a basis for each dimension, got None")
         self.modes = Modes(tuple(bases))
         self.points = points.shape[0]
         with unobserved():
@@ -61,6 +64,9 @@ class PointsTransform:
             raise ShapeError(f"expected the {self.points} points, got sizes {tuple(sizes)}")
         return linear(_AtPoints(self.modes, self._matrices(z)[1], False), z)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_tables": {}}
+
     def _matrices(self, like: Tensor) -> tuple[Tensor, Tensor]:
         dtype = torch.float64 if like.dtype == torch.float64 else torch.float32
         key = (dtype, like.device)
@@ -75,9 +81,8 @@ def _synthesis(modes: Modes, points: Tensor) -> Tensor:
     """(parts K, M): what each coefficient adds at each point, real parts first."""
     waves = points.new_ones((1, points.shape[0])).to(torch.complex128)  # (K, M)
     for d, (basis, s) in enumerate(zip(modes.bases, points.T, strict=True)):
-        assert basis is not None
-        rows = functions(basis, s)
-        if basis.is_complex:
+        rows = functions(basis, s)  # type: ignore[arg-type]
+        if basis.is_complex:  # type: ignore[union-attr]
             cosine, sine = rows.chunk(2)
             positive = torch.complex(cosine, -sine)  # e^{+iks}, k = 0 .. m // 2
             if d == modes.half:
@@ -85,7 +90,7 @@ def _synthesis(modes: Modes, points: Tensor) -> Tensor:
                 twice[1:] = 2.0
                 rows = positive * twice
             else:
-                p, q = (basis.n_modes + 1) // 2, basis.n_modes // 2
+                p, q = (basis.n_modes + 1) // 2, basis.n_modes // 2  # type: ignore[union-attr]
                 rows = torch.cat([positive[:p], positive[1 : q + 1].conj()])
         waves = (waves[:, None] * rows).flatten(0, 1)
     return torch.cat([waves.real, -waves.imag]) if modes.parts == 2 else waves.real

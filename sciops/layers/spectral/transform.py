@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sciops.core.errors import ShapeError
+from sciops.core.errors import ConfigError, ShapeError
 from sciops.layers.linear_node import linear
 from sciops.layers.spectral import basis as tables
 from sciops.layers.spectral import fft, products
@@ -40,7 +40,8 @@ class Transform:
     bases
         One for each axis of the field; None for an axis that is not transformed.
     backend
-        ``products``, ``fft`` or ``auto``.
+        ``products``, ``fft`` (periodic axes; products where an axis has no more points than modes)
+        or ``auto``.
 
     Notes
     -----
@@ -50,6 +51,12 @@ class Transform:
     def __init__(self, bases: Sequence[Basis | None], backend: Backend = "auto") -> None:
         self.modes = Modes(tuple(bases))
         self.backend = backend
+        self._fft_serves = fft.serves(self.modes.bases)
+        if backend == "fft" and not self._fft_serves:
+            raise ConfigError(
+                f"backend 'fft' needs periodic axes alone, all of them transformed together, got "
+                f"{self.modes.bases}; use 'auto'"
+            )
 
     def analyse(self, x: Tensor) -> Tensor:
         """x (B, C, *N) -> (*modes, parts, B, *carried, C)."""
@@ -81,7 +88,7 @@ class Transform:
     def _by_fft(self, sizes: Sequence[int]) -> bool:
         if self.backend == "products" or torch.compiler.is_compiling():
             return False
-        if not fft.applies(self.modes, sizes):
+        if not self._fft_serves or not fft.has_room(self.modes, sizes):
             return False
         return self.backend == "fft" or _fft_is_faster(self.modes, sizes)
 

@@ -248,3 +248,31 @@ def test_low_precision_is_in_the_product_alone():
 def test_settings_out_of_range_are_refused(make, message):
     with pytest.raises(ConfigError, match=message):
         make(MODES["complex"])
+
+
+@pytest.mark.parametrize("number", list(MODES))
+@pytest.mark.parametrize("filter", list(FILTERS))
+def test_gradients_have_all_digits_whatever_is_set_for_the_backward_pass(filter, number):
+    """A training loop may call backward() under autocast."""
+    layer = FILTERS[filter](MODES[number], 8)
+    z = coefficients(MODES[number], 8, 32).float().requires_grad_()
+    wanted = [z, *layer.parameters()]
+    g = torch.randn(layer(z).shape)
+    exact = torch.autograd.grad(layer(z), wanted, g)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(z)
+        found = torch.autograd.grad(y, wanted, g)
+    assert y.dtype == torch.float32
+    for a, b in zip(found, exact, strict=True):
+        assert off(a.double(), b.double()) < 2e-6
+
+
+@pytest.mark.parametrize("number", list(MODES))
+@pytest.mark.parametrize("filter", list(FILTERS))
+def test_no_samples(filter, number):
+    layer = FILTERS[filter](MODES[number], 4)
+    z = coefficients(MODES[number], 4, 0).float().requires_grad_()
+    y = layer(z)
+    assert y.shape == z.shape
+    y.sum().backward()
+    assert z.grad.shape == z.shape

@@ -1,6 +1,7 @@
 """Scattered points: a grid is one case of them, and kept modes come back wherever they lie."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -135,3 +136,15 @@ def test_shapes_that_do_not_fit_are_refused():
             transform.synthesise(z, sizes)
     with pytest.raises(ConfigError, match="at least one axis needs a basis"):
         PointsTransform(torch.zeros(3, 0), [])
+
+
+def test_a_copy_does_not_carry_what_is_computed_again():
+    transform = PointsTransform(torch.rand(30, 2, dtype=torch.float64), [Basis("fourier", 3)] * 2)
+    before = len(pickle.dumps(transform))
+    transform.analyse(torch.randn(1, 1, 30))
+    assert len(pickle.dumps(transform)) == before
+
+
+def test_every_dimension_has_a_basis():
+    with pytest.raises(ConfigError, match="a basis for each dimension"):
+        PointsTransform(torch.rand(30, 2), [Basis("fourier", 3), None])

@@ -17,6 +17,8 @@ from layers.spectral.cases import (
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from sciops.core.errors import ConfigError
+from sciops.layers import linear_node
 from sciops.layers.spectral import Basis, Transform, fft
 
 MODES = ((5,), (4,), (5, 5), (4, 6), (3, 1), (3, 4, 5), (2, 3, 4))
@@ -62,7 +64,7 @@ def test_both_ways_are_equal_with_their_derivatives(n_modes):
     """Coefficients, fields, and the transposes of both."""
     ways = [Transform(periodic(n_modes), backend) for backend in BACKENDS]
     for sizes in SIZES[len(n_modes)]:
-        assert fft.applies(ways[1].modes, sizes)
+        assert fft.has_room(ways[1].modes, sizes)
         x = torch.randn(2, 3, *sizes, dtype=torch.float64, requires_grad=True)
         z = [way.analyse(x) for way in ways]
         assert off(z[1], z[0]) < 1e-13
@@ -87,21 +89,17 @@ def test_auto_is_one_of_the_two():
 
 
 @pytest.mark.parametrize(
-    ("basis", "sizes", "served"),
+    ("basis", "sizes", "room"),
     [
         (Basis("fourier", 5), (6,), True),
         (Basis("fourier", 5), (5,), False),
         (Basis("fourier", 5, "left"), (6,), True),
-        (Basis("fourier", 5, "cell"), (6,), False),
-        (Basis("fourier", 5, "node"), (9,), False),
-        (Basis("fourier", 5, extension=1.25), (9,), False),
-        (Basis("cosine", 5), (9,), False),
     ],
 )
-def test_what_the_fft_cannot_do_is_done_by_products(basis, sizes, served):
-    """Asked for or not; the answer is the same."""
+def test_where_the_fft_has_no_room_there_are_products(basis, sizes, room):
+    """The answer is the same."""
     ways = [Transform([basis], backend) for backend in BACKENDS]
-    assert fft.applies(ways[1].modes, sizes) == served
+    assert fft.has_room(ways[1].modes, sizes) == room
     x = torch.randn(1, 1, *sizes, dtype=torch.float64)
     z = [way.analyse(x) for way in ways]
     assert off(z[1], z[0]) < 1e-13
@@ -247,21 +245,78 @@ def test_carried_axes_are_batch():
     assert off(lead.synthesise(lead.analyse(x), (2, 11))[:, :, 1], field.on(11)) < 1e-13
 
 
+@pytest.mark.parametrize(
+    "bases",
+    [
+        [Basis("fourier", 5, "cell")],
+        [Basis("fourier", 5, "node")],
+        [Basis("fourier", 5, extension=1.25)],
+        [Basis("cosine", 5)],
+        [Basis("fourier", 5), None],
+    ],
+)
+def test_an_fft_that_would_never_run_is_refused(bases):
+    with pytest.raises(ConfigError, match="backend 'fft' needs periodic axes alone"):
+        Transform(bases, "fft")
+    Transform(bases, "auto")
+
+
+def test_the_fft_is_given_a_real_column_at_zero(monkeypatch):
+    """A library need not ignore what is imaginary there."""
+    inverse, seen = torch.fft.irfft, []
+
+    def strict(v, *arguments, **named):
+        seen.append(v[..., 0].imag.abs().max().item())
+        return inverse(v, *arguments, **named)
+
+    monkeypatch.setattr(torch.fft, "irfft", strict)
+    for n_modes, sizes in ((7,), (16,)), ((5, 6), (12, 16)):
+        way = Transform(periodic(n_modes), "fft")
+        z = way.analyse(torch.randn(2, 3, *sizes, dtype=torch.float64))
+        z = torch.randn_like(z).requires_grad_()
+        way.synthesise(z, sizes).square().sum().backward()
+        x = torch.randn(2, 3, *sizes, dtype=torch.float64, requires_grad=True)
+        (way.analyse(x) * z.detach()).sum().backward()
+    assert len(seen) == 4 and max(seen) == 0.0
+
+
+class Switch:
+    """`torch.backends.cuda.matmul` of torch 2.9: the old name raises once the new one was used."""
+
+    def __init__(self, value):
+        self.fp32_precision = value
+
+    @property
+    def allow_tf32(self):
+        raise RuntimeError("mix of the legacy and new APIs")
+
+
+@pytest.mark.parametrize("value", ["tf32", "ieee", "none"])
+def test_tf32_is_off_inside_and_as_before_outside(monkeypatch, value):
+    switch = Switch(value)
+    monkeypatch.setattr(linear_node, "_PRODUCTS", switch)
+    assert linear_node._tf32_allowed() == (value == "tf32")
+    with pytest.raises(KeyError), linear_node._no_tf32(torch.ones(1)):
+        assert switch.fp32_precision == "ieee"
+        raise KeyError
+    assert switch.fp32_precision == value
+
+
 @pytest.mark.gpu
 def test_a_gpu_gives_what_the_cpu_gives_whatever_is_set_for_its_products(monkeypatch):
     """TF32 would leave three digits."""
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    made = mixer("dense", [BASES["fourier"], BASES["chebyshev"]], 4, "products")
-    x = torch.randn(2, 4, 33, 32)
+    made = mixer("dense", [BASES["fourier"], BASES["chebyshev"]], 64, "products")
+    x = torch.randn(16, 64, 33, 32)
     y = made(x)
     g = torch.cos(y)
     expected = [y, *torch.autograd.grad(y, list(made.parameters()), g)]
     made.cuda()
-    for allowed in (False, True):
-        monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", allowed)
+    for allowed in ("ieee", "tf32"):
+        monkeypatch.setattr(torch.backends.cuda.matmul, "fp32_precision", allowed)
         y = made(x.cuda())
         got = [y, *torch.autograd.grad(y, list(made.parameters()), g.cuda())]
         for a, b in zip(got, expected, strict=True):
             assert off(a.cpu(), b) < 1e-5
-        assert torch.backends.cuda.matmul.allow_tf32 is allowed
+        assert torch.backends.cuda.matmul.fp32_precision == allowed
