@@ -36,6 +36,7 @@ from sciops.core.operator import Sample, rollout
 from sciops.data.task import load as load_data
 from sciops.data.windows import Windows, collate
 from sciops.operators._trained import load
+from sciops.problems import _finite_volume as fv
 from sciops.problems.darcy import Darcy
 from sciops.problems.navier_stokes import NavierStokes
 from sciops.solvers.cg import CG
@@ -101,14 +102,15 @@ def resampled(w: np.ndarray, points: int) -> np.ndarray:
     return resample(resample(w, points, axis=0), points, axis=1)
 
 
-def multigrid(settings: dict[str, Any], leads: int) -> dict[str, Answer]:
-    """The matrix of the data, solved to a tolerance and directly."""
+def multigrid(settings: dict[str, Any], _: int) -> dict[str, Answer]:
+    """The matrix of the data on cells, solved to a tolerance and directly."""
     problem = Darcy(**settings)
 
     def to(rtol: float) -> Answer:
         def answer(batch: Sample) -> np.ndarray:
             a = batch["inputs"][0, 0].double()
-            A = DiffusionMap.from_coefficient(a, [1.0 / k for k in a.shape], "cell")
+            h = fv.spacings(tuple(a.shape), problem.centring)
+            A = DiffusionMap.from_coefficient(a, h, problem.centring, problem.face_mean)
             u = CG(rtol=rtol).solve(A, torch.ones_like(a), M=Multigrid()).x
             return u.numpy()[None]
 

@@ -49,3 +49,6 @@ def main() -> None:
         if end.code == INTERRUPTED:  # what typer makes of KeyboardInterrupt, without a word
             print("stopped", file=sys.stderr)
         raise
+    except KeyboardInterrupt:  # before typer took over
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)

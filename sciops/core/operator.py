@@ -327,8 +327,7 @@ class _AxisRule:
     def __init__(self, axis: Axis, schema: Schema) -> None:
         self.spacing = str(axis.spacing)
         self.lower, self.upper = axis.lower, axis.upper
-        around = all(schema.boundary_kind(axis.name, s) == "periodic" for s in ("lower", "upper"))
-        self.periodic = bool(axis.periodic) or (around and axis.spacing in ("left", "cell"))
+        self.periodic = schema.wraps(axis)
 
 
 def _axis_rules(schema: Schema) -> list[_AxisRule]:

@@ -571,6 +571,15 @@ class Schema:
                 return b.kind
         return "periodic" if self.axis(axis).periodic else "unknown"
 
+    def wraps(self, axis: Axis) -> bool:
+        """Whether fields go on from the last point of the axis to its first, another place.
+
+        It, or the boundary on both its sides, is periodic; with points on both ends it does not.
+        """
+        around = all(self.boundary_kind(axis.name, side) == "periodic" for side in SIDES)
+        ends = float(axis.coordinates[-1] - axis.coordinates[0])
+        return bool(axis.periodic) or (around and ends < (1 - 1e-9) * axis.length)
+
     def moved(self, inputs: Domain, targets: Domain) -> Schema:
         """The same task on other grids (another resolution)."""
         target_like = {v.name for v in self.targets}

@@ -58,22 +58,32 @@ def channels_last(v: Tensor) -> Tensor:
 
 def convolve(layer: nn.Module, v: Tensor) -> Tensor:
     """layer(v) of an nn.Conv1d, 2d, 3d without padding mode; by oneDNN for one sample in 3-D."""
-    if not _alone(v) or layer.weight.dtype != torch.float32:
+    if not (_is_alone(v) and all(_is_plain(t) for t in (v, *layer.parameters()))):
         return layer(v)  # type: ignore[no-any-return]
     sizes = layer.padding, layer.stride, layer.dilation
     return torch.mkldnn_convolution(v, layer.weight, layer.bias, *sizes, layer.groups)  # type: ignore[attr-defined,no-any-return]
 
 
-def _alone(v: Tensor) -> bool:
-    """Whether v is such a sample, and no transform looks at it."""
-    if v.ndim != 5 or len(v) != 1 or v.device.type != "cpu" or v.dtype != torch.float32:
-        return False
+def _is_alone(v: Tensor) -> bool:
+    """Whether v is such a sample, and oneDNN is to be used."""
     return (
-        not torch.compiler.is_compiling()
+        v.ndim == 5
+        and len(v) == 1
+        and v.device.type == "cpu"
+        and not torch.compiler.is_compiling()
         and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled  # type: ignore[attr-defined]
         and not torch.is_autocast_enabled("cpu")
-        and not is_functorch_wrapped_tensor(v)
-        and unpack_dual(v).tangent is None
+    )
+
+
+def _is_plain(t: Tensor) -> bool:
+    """Whether t is numbers in float32 that no transform looks at."""
+    return (
+        type(t) in (Tensor, nn.Parameter)
+        and t.dtype == torch.float32
+        and not is_functorch_wrapped_tensor(t)
+        and unpack_dual(t).tangent is None
     )
 
 

@@ -104,6 +104,8 @@ def _tf32_allowed() -> bool:
 @contextmanager
 def _no_tf32(x: Tensor) -> Iterator[None]:
     before = getattr(_PRODUCTS, _SWITCH)
+    if _SWITCH == "fp32_precision" and before == torch.backends.fp32_precision:  # type: ignore[attr-defined]
+        before = "none"  # what is set for all products stays in force
     setattr(_PRODUCTS, _SWITCH, _EXACT)
     try:
         with torch.autocast(x.device.type, enabled=False):

@@ -15,7 +15,6 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated
 
-import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,7 +27,7 @@ from sciops.layers.operator_block import Block
 from sciops.layers.spectral import Basis, Transform
 from sciops.layers.spectral.basis import Kind, Spacing
 from sciops.layers.spectral.transform import Backend
-from sciops.operators._domains import grid_of, is_periodic, on_training_grid
+from sciops.operators._domains import grid_of, is_periodic, on_training_grid, with_positions
 
 
 @dataclass(frozen=True)
@@ -121,26 +120,15 @@ class BlockOperator(Operator):
         if self.counts_points:
             a, at = on_training_grid(self, a, at)
         p = F.gelu(self.embed(params)) if self.embed is not None else None  # (B, E)
-        v = self.lift(self._with_positions(a))
+        v = self.lift(with_positions(self, a, self.positions))
         for block in self.blocks:
             v = block(v, p)
         return self.sample_input(self.project(v), at)
 
-    def _with_positions(self, a: Tensor) -> Tensor:
-        """a (B, C, *N) with one more channel for each walled axis."""
-        channels = [a]
-        for d in self.positions:
-            shape = [1] * a.ndim
-            shape[d + 2] = a.shape[d + 2]
-            x = 2 * self.input_fractions(d, a).to(a.dtype) - 1
-            channels.append(x.reshape(shape).expand(a.shape[0], 1, *a.shape[2:]))
-        return torch.cat(channels, 1)
-
 
 def _along(schema: Schema, axis: Axis) -> Along:
     """A graded axis counts by its index, in which its points are equidistant."""
-    periodic, spacing = is_periodic(schema, axis.name), axis.spacing
+    spacing = axis.spacing
     if spacing == "graded":
-        ends = axis.coordinates[-1] - axis.coordinates[0]
-        spacing = "periodic" if periodic and ends < (1 - 1e-9) * axis.length else "node"
-    return Along(axis.size, axis.length, spacing, periodic)
+        spacing = "periodic" if schema.wraps(axis) else "node"
+    return Along(axis.size, axis.length, spacing, is_periodic(schema, axis.name))

@@ -59,6 +59,17 @@ def is_periodic(schema: Schema, axis: str) -> bool:
     return all(schema.boundary_kind(axis, side) == "periodic" for side in ("lower", "upper"))
 
 
+def with_positions(operator: Operator, a: Tensor, axes: Sequence[int]) -> Tensor:
+    """a (B, C, *N) with one more channel for each of these axes: the position, in [-1, 1]."""
+    channels = [a]
+    for d in axes:
+        shape = [1] * a.ndim
+        shape[d + 2] = a.shape[d + 2]
+        x = 2 * operator.input_fractions(d, a).to(a.dtype) - 1
+        channels.append(x.reshape(shape).expand(a.shape[0], 1, *a.shape[2:]))
+    return torch.cat(channels, 1)
+
+
 def at_sensors(operator: Operator, a: Tensor) -> Tensor:
     """a (B, C, *N) at the points of the training grid: (B, C, *N_train).
 
@@ -161,7 +172,7 @@ class TargetField(nn.Module):
         super().__init__()
         domain = schema.target_domain
         axes = domain.axes if isinstance(domain, Grid) else ()
-        self.periods = [a.length if a.periodic else None for a in axes]
+        self.periods = [a.length if schema.wraps(a) else None for a in axes]
         self.uniform = [a.spacing != "graded" for a in axes]
         self.on_grid = isinstance(domain, Grid)
         places = [a.coordinates for a in axes] if axes else [domain.coordinates]

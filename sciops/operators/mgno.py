@@ -148,14 +148,14 @@ class MgNO(Operator):
             line if line.periodic else Line("neumann", "neumann", line.centring)
             for line in self.lines
         )
-        self.spans = [None if a.periodic else (a.lower, a.upper) for a in grid.axes]
+        self.walled = [not line.periodic for line in self.lines]
         self.works_on_input = config.resolution == "input"
         n_params = len(schema.params)
         embedding = 2 * config.width if n_params else 0
         self.embed = MLP((n_params, embedding, embedding)) if n_params else None
         widths = [schema.input_channels] + [config.width] * config.n_layers
         self.layers = nn.ModuleList(
-            Layer(c, d, self._cycle(config, c, d), config, embedding, self.spans)
+            Layer(c, d, self._cycle(config, c, d), config, embedding, self.walled)
             for c, d in zip(widths[:-1], widths[1:], strict=True)
         )
         last = config.width, schema.target_channels
@@ -187,8 +187,8 @@ class MgNO(Operator):
         """(B, C, *N), (B, P) -> (B, C', *N)."""
         p = F.gelu(self.embed(params)) if self.embed is not None else None  # (B, E)
         x = [
-            None if span is None else (c - span[0]) * (2 / (span[1] - span[0])) - 1
-            for c, span in zip(self.input_coordinates(a), self.spans, strict=True)
+            2 * self.input_fractions(d, a) - 1 if walled else None
+            for d, walled in enumerate(self.walled)
         ]
         ratio = self._ratio(a.shape[2:]) if self.works_on_input else 1.0
         v = channels_last(a)
@@ -223,12 +223,12 @@ class Layer(nn.Module):
         cycle: VCycle,
         config: Config,
         embedding: int,
-        spans: Sequence[tuple[float, float] | None],
+        walled: Sequence[bool],
     ) -> None:
         super().__init__()
         self.cycle = cycle
         self.local = ChannelsLastMap(c_in, c_out) if config.local else None
-        self.bias = PolynomialBias(c_out, [span is not None for span in spans], config.bias_degree)
+        self.bias = PolynomialBias(c_out, walled, config.bias_degree)
         self.film = nn.Linear(embedding, 2 * c_out) if embedding else None
 
     def forward(self, v: Tensor, w: Tensor, x: Sequence[Tensor | None], p: Tensor | None) -> Tensor:

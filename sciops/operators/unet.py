@@ -32,7 +32,7 @@ from sciops.core.operator import At, Operator, OperatorConfig
 from sciops.core.schema import Grid, Schema
 from sciops.layers.convolution import Convolution, Side, upsampled
 from sciops.layers.mlp import MLP, ChannelMLP
-from sciops.operators._domains import grid_of, is_periodic, on_training_grid
+from sciops.operators._domains import grid_of, is_periodic, on_training_grid, with_positions
 
 
 class Config(OperatorConfig):
@@ -67,8 +67,7 @@ class UNet(Operator):
         sides = padding_of(schema, grid, config.padding)
         self.sides = sides
         walled = [d for d, side in enumerate(sides) if side != "periodic"]
-        axes = [(d, grid.axes[d].lower, grid.axes[d].length) for d in walled]
-        self.positions = axes if config.coordinates else []
+        self.positions = walled if config.coordinates else []
         self.on_training_grid = config.resolution == "training"
         widths = [round(config.width * config.growth**level) for level in range(config.levels + 1)]
         n_params = len(schema.params)
@@ -92,7 +91,7 @@ class UNet(Operator):
     def _field(self, a: Tensor, params: Tensor) -> Tensor:
         """(B, C, *N), (B, P) -> (B, C', *N)."""
         p = F.gelu(self.embed(params)) if self.embed is not None else None  # (B, E)
-        v = self.stem(self._with_positions(a))
+        v = self.stem(with_positions(self, a, self.positions))
         links = []
         for block, halve in zip(self.down, self.halve, strict=True):
             v = block(v, p)
@@ -103,16 +102,6 @@ class UNet(Operator):
             link = links.pop()
             v = block(torch.cat([upsampled(v, link.shape[2:], self.sides), link], 1), p)
         return self.head(F.gelu(self.norm(v)))
-
-    def _with_positions(self, a: Tensor) -> Tensor:
-        """a (B, C, *N) with one more channel for each walled axis."""
-        channels, coordinates = [a], self.input_coordinates(a)
-        for d, lower, length in self.positions:
-            shape = [1] * a.ndim
-            shape[d + 2] = a.shape[d + 2]
-            x = (coordinates[d].to(a.dtype) - lower) * (2 / length) - 1
-            channels.append(x.reshape(shape).expand(a.shape[0], 1, *a.shape[2:]))
-        return torch.cat(channels, 1)
 
 
 class Block(nn.Module):

@@ -183,7 +183,9 @@ def _is_unfinished(folder: Path) -> bool:
         run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return run.get("status") == "running" and "preconditioner" in run.get("settings", {})
+    if not isinstance(run, dict) or not isinstance(run.get("settings"), dict):
+        return False
+    return run.get("status") == "running" and "preconditioner" in run["settings"]
 
 
 def preconditioned(system: System, folder: Path | None, kind: str) -> System:

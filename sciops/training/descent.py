@@ -68,7 +68,7 @@ def minimise(
     Diverged
         If the loss or its gradient is NaN or infinite.
     Stopped
-        After SIGTERM or SIGINT, when a checkpoint stands.
+        After SIGTERM or SIGINT, when a checkpoint stands where there is a folder.
     """
     run = _Descent(model, settings, generator, folder)
     run.resume()

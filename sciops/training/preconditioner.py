@@ -100,7 +100,7 @@ def train(
     full = {"kind": _trained.kind_of(settings), **settings.model_dump(mode="json")}
     config = config.model_copy(update={"preconditioner": full})
     key, before = run_id(config), read_run(folder)
-    if before and "preconditioner" not in before.get("settings", {}):
+    if before and "preconditioner" not in (before.get("settings") or {}):
         raise ResumeError(f"{folder}: holds the run of an operator; choose another folder")
     if before and before.get("run_id") != key:
         old, new = flat(before.get("settings", {})), flat(config.model_dump(mode="json"))

@@ -106,7 +106,7 @@ def lanczos(
     ------
     SciopsError
         If A is not tagged symmetric or is a stack, if m is not between 1 and N, or if the (m, m)
-        eigenvectors or a few single fields are over the budget.
+        eigenvectors or a few blocks of the basis are over the budget, or the disk is full.
     """
     memory = budget() if memory is None else memory
     _check(A, m, memory)
@@ -232,8 +232,8 @@ def _reserve(handle: int, size: int, folder: str) -> None:
         os.posix_fallocate(handle, 0, size)
     except OSError as error:
         raise SciopsError(
-            f"{folder}: no space for {readable(size)} of vectors ({error.strerror}); set TMPDIR to "
-            f"a folder that has it, or ask for fewer"
+            f"{folder}: {readable(size)} of vectors do not fit there ({error.strerror}); set "
+            f"TMPDIR to a folder with more space, or ask for fewer"
         ) from None
 
 
@@ -245,7 +245,8 @@ def _check(A: LinearMap, m: int, memory: int) -> None:
     if not 1 <= m <= A.size:
         raise SciopsError(f"m must be between 1 and the {A.size} unknowns, got {m}")
     item = torch.empty(0, dtype=A.dtype).element_size()
-    needed = max(8 * 8 * m * m, 8 * max(BLOCK, A.size * item))
+    row = A.size * item
+    needed = max(8 * 8 * m * m, 8 * max(min(BLOCK, m * row), row))
     if needed > memory:
         raise SciopsError(
             f"{m} Ritz vectors of {A.size} unknowns need a budget of {readable(needed)} even with "

@@ -103,6 +103,8 @@ def same_run(folder: Path, config: RunConfig, data: TaskData) -> bool:
         return False
     if before.get("run_id") == run_id(config, data):
         return True
+    if not (folder / "config.yaml").is_file():
+        raise ResumeError(f"{folder}: holds a run of another kind; choose another folder")
     old = flat(parse_yaml((folder / "config.yaml").read_text(encoding="utf-8"), str(folder)))
     new = flat(config.model_dump(mode="json"))
     changed = [

@@ -109,7 +109,7 @@ def test_a_report_names_the_versions_of_all_jobs(tmp_path):
     path.write_text(json.dumps(job))
     page = write_report(tmp_path / "out").read_text()
     assert "torch 9.9.9" in page and f"torch {torch.__version__}" in page
-    assert "16" in page and "wall time on 16 threads" in page
+    assert "wall time on 16 threads" in page
 
 
 def test_curves_end_at_the_tolerance(tmp_path):

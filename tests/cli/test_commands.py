@@ -141,3 +141,7 @@ def test_an_interrupted_command_says_so(monkeypatch, capfd):
         main()
     assert end.value.code == 130
     assert capfd.readouterr().err == "stopped\n"
+    monkeypatch.setattr("sciops.cli.application", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130 and capfd.readouterr().err == "stopped\n"

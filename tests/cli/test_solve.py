@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -314,6 +315,7 @@ def test_a_learned_solver_needs_what_was_trained(sciops, name):
 
 def test_an_unfinished_training_is_called_so(sciops):
     Path("half").mkdir()
-    Path("half/run.json").write_text("{}")
+    run = {"status": "running", "settings": {"preconditioner": {"kind": "dcdm"}}}
+    Path("half/run.json").write_text(json.dumps(run))
     sp.save_npz("A.npz", poisson())
     assert "has not ended" in sciops("A.npz", "--preconditioner", "half", code=2)

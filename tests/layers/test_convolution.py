@@ -122,6 +122,16 @@ def test_one_sample_in_space_under_every_transform():
         found = torch.autograd.forward_ad.unpack_dual(layer(dual)).tangent
     torch.testing.assert_close(found, exact)
     torch.testing.assert_close(torch.func.vmap(layer)(v[None])[0], layer(v))
+    weights = dict(layer.named_parameters())
+    changes = {k: torch.randn_like(p) for k, p in weights.items()}
+
+    def of(w):
+        return torch.func.functional_call(layer, w, v)
+
+    linear = of({k: weights[k] + changes[k] for k in weights}) - of(weights)
+    torch.testing.assert_close(torch.func.jvp(of, (weights,), (changes,))[1], linear)
+    two = {k: torch.stack([p, p + changes[k]]) for k, p in weights.items()}
+    torch.testing.assert_close(torch.func.vmap(of)(two)[1] - of(weights), linear)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer(v).dtype == torch.bfloat16
     assert layer.double()(v.double()).dtype == torch.float64

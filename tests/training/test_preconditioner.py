@@ -305,6 +305,13 @@ def test_the_run_of_an_operator_is_left_alone(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["[]", "{", '{"status": "running", "settings": null}'])
+def test_a_damaged_record_is_no_training(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataError, match="not a trained preconditioner"):
+        load(tmp_path)
+
+
 def test_settings_that_lie_allocate_nothing(tmp_path):
     """Weights of 4 channels under settings that ask for gigabytes."""
     train(validate(PreconditionerRun, PUBLISHED), tmp_path / "run")

@@ -139,8 +139,8 @@ class _ComplexProduct(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, dz: Tensor | None, dw: Tensor | None) -> Tensor:  # type: ignore[override]
         z, w = ctx.saved_tensors
-        terms = [_combined(torch.bmm(dz, w))] if dz is not None else []
-        terms += [_combined(torch.bmm(z, dw))] if dw is not None else []
+        terms = [_combined(exact_product(dz, w))] if dz is not None else []
+        terms += [_combined(exact_product(z, dw))] if dw is not None else []
         return sum(terms[1:], terms[0])
 
     @staticmethod

@@ -54,8 +54,9 @@ class Transform:
         self._fft_serves = fft.serves(self.modes.bases)
         if backend == "fft" and not self._fft_serves:
             raise ConfigError(
-                f"backend 'fft' needs periodic axes alone, all of them transformed together, got "
-                f"{self.modes.bases}; use 'auto'"
+                f"backend: fft serves periodic axes alone, all of them transformed together, which "
+                f"an operator with walls or one axis at a time (ffno) has not; use auto, got "
+                f"{self.modes.bases}"
             )
 
     def analyse(self, x: Tensor) -> Tensor:
@@ -65,7 +66,7 @@ class Transform:
                 f"expected a field (B, C, and {len(self.modes.bases)} sizes), got {tuple(x.shape)}"
             )
         sizes = x.shape[2:]
-        if self._by_fft(sizes):
+        if self._by_fft(x, sizes):
             return linear(_ByFFT(self.modes, tuple(sizes), 1 / prod(sizes), False, True), x)
         matrices = tuple(
             None if b is None else tables.analysis(b, n, x)
@@ -77,7 +78,7 @@ class Transform:
         """z (*modes, parts, B, *carried, C) -> (B, C, *sizes)."""
         if len(sizes) != len(self.modes.bases):
             raise ShapeError(f"expected {len(self.modes.bases)} sizes, got {tuple(sizes)}")
-        if self._by_fft(sizes):
+        if self._by_fft(z, sizes):
             return linear(_ByFFT(self.modes, tuple(sizes), 1.0, True, False), z)
         matrices = tuple(
             None if b is None else tables.synthesis(b, n, d == self.modes.half, z)
@@ -85,10 +86,10 @@ class Transform:
         )
         return linear(_Products(self.modes, matrices, False), z)
 
-    def _by_fft(self, sizes: Sequence[int]) -> bool:
+    def _by_fft(self, x: Tensor, sizes: Sequence[int]) -> bool:
         if self.backend == "products" or torch.compiler.is_compiling():
             return False
-        if not self._fft_serves or not fft.has_room(self.modes, sizes):
+        if not self._fft_serves or not fft.has_room(self.modes, sizes) or x.numel() == 0:
             return False
         return self.backend == "fft" or _fft_is_faster(self.modes, sizes)
 
