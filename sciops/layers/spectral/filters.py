@@ -115,17 +115,12 @@ def _combined(u: Tensor) -> Tensor:
     return torch.stack([u[:, 0, :, 0] - u[:, 1, :, 1], u[:, 0, :, 1] + u[:, 1, :, 0]], 1)
 
 
-class _ComplexProduct(torch.autograd.Function):
+class _ComplexProduct(_Product):
     """z (K, 2 R, C_in), w (K, C_in, 2 C_out) -> (K, 2, R, C_out), one node instead of eight."""
 
     @staticmethod
     def forward(z: Tensor, w: Tensor) -> Tensor:
         return _combined(torch.bmm(z, w))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None]:  # type: ignore[override]
