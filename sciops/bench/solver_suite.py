@@ -134,10 +134,8 @@ def read(tree: Mapping[str, Any], source: str, assignments: Sequence[str] = ()) 
         _method(entry, suite.rtol, f"{source}: solvers.{label}")
         solver = entry.solver
         own = {k for k in ("rtol", "atol") if k in solver.model_fields_set}
-        if own and (getattr(solver, "rtol", 0.0), getattr(solver, "atol", 0.0)) != (
-            suite.rtol,
-            0.0,
-        ):
+        given = tuple(getattr(solver, k, 0.0) for k in ("rtol", "atol"))
+        if own and given != (suite.rtol, 0.0):
             raise ConfigError(
                 f"{source}: solvers.{label}: all solvers have the rtol of the suite and atol 0; "
                 f"leave out {', '.join(sorted(own))}"

@@ -12,7 +12,8 @@ kinds between axes, and has every derivative.
 
 `convolve` is what applies a convolution of torch: for one sample in three dimensions on a CPU torch
 (2.13, `use_mkldnn` in ATen/native/Convolution.cpp) takes a loop of its own where channels times the
-first two sizes are at most 20,480, which was measured 7 to 12 times slower than oneDNN.
+first two sizes are at most 20,480, 4 to 10 times slower than oneDNN
+(benchmarks/results/README.md).
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class _Pair(nn.Module):
 def _arranged(v: Tensor) -> Tensor:
     """The same values, with the channels of a point side by side in three dimensions on a CPU.
 
-    Convolutions keep this order, and take half the time in it, forward and backward; means do not.
+    Convolutions keep this order, means do not; a training step takes 1 / 1.4 of the time in it.
     """
     return channels_last(v) if v.ndim == 5 and v.device.type == "cpu" else v
 
