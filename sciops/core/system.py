@@ -195,8 +195,8 @@ def prepared(
             f"broadcast"
         ) from error
     b = b.expand(*batch, *A.shape)
-    x = torch.zeros_like(b) if x0 is None else x0.expand_as(b)
-    b, todo, scale = _scaled(b, finite(b, d) & finite(x, d), d)
+    sound = finite(b, d) if x0 is None else finite(b, d) & finite(x0, d)
+    b, todo, scale = _scaled(b, sound, d)
     incompatible = torch.zeros_like(todo, dtype=torch.float64)
     if A.kernel is not None:
         part, size = field_norm(A.kernel.part(b.double()), d), field_norm(b.double(), d)
@@ -204,9 +204,12 @@ def prepared(
         b, todo, more = _scaled(projected(b, A.kernel, d), todo, d)
         scale = scale * more
         M = M if M is None else Projected(M, A.kernel)
-    x = torch.where(todo.reshape(scale.shape), x, 0.0) / scale
-    x = x if A.kernel is None else A.kernel.project(x)
-    return System(A, b.contiguous(), x.contiguous(), todo, scale, M, incompatible, in_float64(A))
+    b = b.contiguous()
+    x = torch.zeros_like(b)
+    if x0 is not None:
+        x = torch.where(todo.reshape(scale.shape), x0, 0.0) / scale
+        x = (x if A.kernel is None else A.kernel.project(x)).contiguous()
+    return System(A, b, x, todo, scale, M, incompatible, in_float64(A))
 
 
 def _scaled(b: Tensor, sound: Tensor, d: int) -> tuple[Tensor, Tensor, Tensor]:

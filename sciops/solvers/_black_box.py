@@ -141,9 +141,9 @@ class Entries:
         size, strides = total.shape[-1], _strides(self.shape)
         for o, t in self.couplings.items():
             i, j = ends(size, _flat(o, strides))
-            values = t.flatten(-self.dimensions)[..., i]
-            total[..., i] += values
-            total[..., j] += values
+            values = part(t.flatten(-self.dimensions), i)
+            part(total, i).add_(values)
+            part(total, j).add_(values)
         return total.reshape(self.diagonal.shape)
 
     def dense(self) -> Tensor:
@@ -153,7 +153,7 @@ class Entries:
         points = torch.arange(size, device=matrix.device)
         for o, t in self.couplings.items():
             i, j = ends(size, _flat(o, strides))
-            values = t.flatten(-self.dimensions)[..., i]
+            values = part(t.flatten(-self.dimensions), i)
             matrix[..., points[i], points[j]] -= values
             matrix[..., points[j], points[i]] -= values
         return matrix
@@ -237,9 +237,9 @@ class Parities:
             for o, share in self._shares(a).items():
                 b, shift = self.neighbour(a, o)
                 to, from_ = ends(share.shape[-1], shift)
-                factor, ahead = share[..., to], tuple(max(k, 0) for k in o)
+                factor, ahead = part(share, to), tuple(max(k, 0) for k in o)
                 for c, w in weights[b].items():
-                    weights[a][_plus(c, ahead)][..., to].addcmul_(factor, w[..., from_])
+                    part(weights[a][_plus(c, ahead)], to).addcmul_(factor, part(w, from_))
         return weights
 
     def _shares(self, a: Index) -> dict[Index, Tensor]:
@@ -282,7 +282,7 @@ class Parities:
                     o = _plus(q, c, -1)
                     if o in coarse:
                         from_, to = ends(column.shape[-1], _flat(c, self.strides))
-                        coarse[o][..., to].addcmul_(w[..., from_], column[..., from_])
+                        part(coarse[o], to).addcmul_(part(w, from_), part(column, from_))
         fields = {o: v.reshape(*v.shape[:-1], *self.packed_shape) for o, v in coarse.items()}
         diagonal = fields.pop((0,) * d)
         return Entries(diagonal, {o: -v for o, v in fields.items()}, d)
@@ -298,14 +298,14 @@ class Parities:
                 continue
             b, steps = _stepped(a, o)
             to, from_ = ends(t.shape[-1], _flat(steps, self.strides))
-            factor = t[..., to]
+            factor = part(t, to)
             for c, w in self.weights[b].items():
                 q = _plus(steps, c)
                 if q < even:  # of use for couplings q - c < 0 only, which symmetry gives
                     continue
                 if q not in rows:
                     rows[q] = torch.zeros_like(t)
-                rows[q][..., to].addcmul_(factor, w[..., from_], value=-1.0)
+                part(rows[q], to).addcmul_(factor, part(w, from_), value=-1.0)
         return rows
 
 
@@ -313,7 +313,7 @@ def shifted(v: Tensor, shift: int) -> Tensor:
     """u with u_j = v_{j + shift}, zero where there is none.  (*stack, M)"""
     u = torch.zeros_like(v)
     to, from_ = ends(v.shape[-1], shift)
-    u[..., to] = v[..., from_]
+    part(u, to).copy_(part(v, from_))
     return u
 
 
@@ -329,6 +329,12 @@ def ends(size: int, shift: int) -> tuple[slice, slice]:
     count = max(size - abs(shift), 0)
     low, high = slice(0, count), slice(size - count, size)
     return (low, high) if shift >= 0 else (high, low)
+
+
+def part(v: Tensor, points: slice) -> Tensor:
+    """The points of v (*stack, M) in one of the slices of `ends`.  (Faster than indexing.)"""
+    count = points.stop - points.start
+    return v if count == v.shape[-1] else v.narrow(-1, points.start, count)
 
 
 def _below(a: Index) -> list[Index]:

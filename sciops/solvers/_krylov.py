@@ -105,7 +105,7 @@ class State:
 
     @classmethod
     def start(cls, system: System, tolerance: Tensor) -> State:
-        r = system.residual(system.x)
+        r = system.residual(system.x) if bool(system.x.any()) else system.b.clone()
         state = cls(
             system=system,
             x=system.x.clone(),

@@ -161,7 +161,8 @@ class _Work:
         self.earlier: dict[Index, list[Product]] = {a: [] for a in level.order}
         self.later: dict[Index, list[Product]] = {a: [] for a in level.order}
         rank = {a: k for k, a in enumerate(level.order)}
-        for t, *sides in level.links:
+        # First those of all points of a parity, which begin a sum without a copy or zeros.
+        for t, *sides in sorted(level.links, key=lambda link: -link[0].shape[-1]):
             for a, i, b, j in (sides, (*sides[2:], *sides[:2])):
                 self.all[a].append((self.x[a][..., i], t, self.x[b][..., j]))
                 if rank[b] < rank[a]:
@@ -216,8 +217,7 @@ class _Work:
         """x <- G r, and more sweeps where asked for."""
         for a in self.level.order:
             if self.earlier[a]:
-                self.x[a].copy_(self.r[a])
-                _add(self.earlier[a])
+                _sum(self.x[a], self.r[a], self.earlier[a])
                 self.x[a].mul_(self.level.inverse[a])
             else:
                 torch.mul(self.r[a], self.level.inverse[a], out=self.x[a])
@@ -237,16 +237,14 @@ class _Work:
 
     def _relax(self, a: Index) -> None:
         """Solve the equations of parity a."""
-        self.x[a].copy_(self.r[a])
-        _add(self.all[a])
+        _sum(self.x[a], self.r[a], self.all[a])
         self.x[a].mul_(self.level.inverse[a])
 
     def restricted_residual(self) -> Tensor:
         """P^T (r - A x) (*batch, *coarse shape); `correct` reads the correction from there."""
         for a in self.level.order:
             if a not in self.level.last:
-                self.q[a].zero_()
-                _add(self.later[a])
+                _sum(self.q[a], None, self.later[a])
         _add(self.restrict)
         return self.coarse
 
@@ -254,6 +252,16 @@ class _Work:
         """x <- x + P (what stands in the tensor that `restricted_residual` gave)."""
         self.x[self.level.even].add_(self.q[self.level.even])
         _add(self.prolong)
+
+
+def _sum(y: Tensor, r: Tensor | None, products: Sequence[Product]) -> None:
+    """y <- r, or zero, plus the sum of t x; one pass less where the first is of the whole of y."""
+    if whole := bool(products) and products[0][0].shape == y.shape:
+        _, t, x = products[0]
+        torch.mul(t, x, out=y) if r is None else torch.addcmul(r, t, x, out=y)
+    else:
+        y.zero_() if r is None else y.copy_(r)
+    _add(products[whole:])
 
 
 def _add(products: Sequence[Product]) -> None:
