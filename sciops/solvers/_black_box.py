@@ -233,31 +233,39 @@ class Parities:
         even = (0,) * d
         weights = {even: {even: torch.ones_like(self.diagonal[even])}}
         for a in sorted(self.parities, key=sum)[1:]:
-            weights[a] = {c: torch.zeros_like(self.diagonal[a]) for c in _below(a)}
+            rows: dict[Index, Tensor] = {}
             for o, share in self._shares(a).items():
                 b, shift = self.neighbour(a, o)
+                ahead = tuple(max(k, 0) for k in o)
+                if b == even:  # 0 where there is no such neighbour
+                    rows[ahead] = rows[ahead] + share if ahead in rows else share
+                    continue
                 to, from_ = ends(share.shape[-1], shift)
-                factor, ahead = part(share, to), tuple(max(k, 0) for k in o)
+                factor = part(share, to)
                 for c, w in weights[b].items():
-                    part(weights[a][_plus(c, ahead)], to).addcmul_(factor, part(w, from_))
+                    _add_product(rows, _plus(c, ahead), share, to, factor, part(w, from_))
+            for c in set(_below(a)) - set(rows):
+                rows[c] = torch.zeros_like(self.diagonal[a])
+            weights[a] = rows
         return weights
 
     def _shares(self, a: Index) -> dict[Index, Tensor]:
         """w_o of the formula above for the points of parity a, (*stack, M) each."""
-        total = self.diagonal[a].clone()
-        collapsed: dict[Index, Tensor] = {}
+        collapsed: dict[Index, Tensor] = {}  # the sums of the formula, and that of o = 0 along S
         for (b, o), t in self.couplings.items():
-            if b != a:
-                continue
-            along = tuple(k if odd else 0 for k, odd in zip(o, a, strict=True))
-            total -= t
-            if any(along):
+            if b == a:
+                along = tuple(k if odd else 0 for k, odd in zip(o, a, strict=True))
                 collapsed[along] = collapsed[along] + t if along in collapsed else t
+        total = self.diagonal[a]
+        for t in collapsed.values():
+            total = total - t
+        collapsed.pop((0,) * self.dimensions, None)
         held = total.masked_fill(~(total > ROUNDING * self.diagonal[a]), 0.0)  # s; less: rounding
         positive = {o: self._within(a, o, t.clamp(min=0.0)) for o, t in collapsed.items()}
         if self.tilt:
             positive = {o: t * self.tilt[a, o] for o, t in positive.items()}
-        held = held + sum(positive.values())
+        for t in positive.values():
+            held = held + t
         inverse = inverted(held)
         return {o: t * inverse for o, t in positive.items()}
 
@@ -271,28 +279,22 @@ class Parities:
     def galerkin(self) -> Entries:
         """P^T A P on the grid of the even points."""
         d = self.dimensions
-        coarse = {
-            o: torch.zeros_like(self.diagonal[(0,) * d])
-            for o in product((-1, 0, 1), repeat=d)
-            if o >= (0,) * d
-        }
-        for a in self.parities:
+        even = (0,) * d
+        coarse = self._operator_times_prolongation(even)  # P is 1 there; all with the other sign
+        for a in self.parities[1:]:
             for q, column in self._operator_times_prolongation(a).items():
                 for c, w in self.weights[a].items():
                     o = _plus(q, c, -1)
-                    if o in coarse:
+                    if o >= even:
                         from_, to = ends(column.shape[-1], _flat(c, self.strides))
-                        part(coarse[o], to).addcmul_(part(w, from_), part(column, from_))
+                        _add_product(coarse, o, column, to, part(w, from_), part(column, from_))
         fields = {o: v.reshape(*v.shape[:-1], *self.packed_shape) for o, v in coarse.items()}
-        diagonal = fields.pop((0,) * d)
-        return Entries(diagonal, {o: -v for o, v in fields.items()}, d)
+        return Entries(-fields.pop(even), fields, d)
 
     def _operator_times_prolongation(self, a: Index) -> dict[Index, Tensor]:
-        """A P: point j of parity a and even point j + q -> entry (*stack, M), q >= 0 as tuples."""
+        """-A P: point j of parity a and even point j + q -> entry (*stack, M), q >= 0 as tuples."""
         even = (0,) * self.dimensions
         rows: dict[Index, Tensor] = {}
-        for c, w in self.weights[a].items():
-            rows[c] = self.diagonal[a] * w
         for (e, o), t in self.couplings.items():
             if e != a:
                 continue
@@ -301,12 +303,27 @@ class Parities:
             factor = part(t, to)
             for c, w in self.weights[b].items():
                 q = _plus(steps, c)
-                if q < even:  # of use for couplings q - c < 0 only, which symmetry gives
-                    continue
-                if q not in rows:
-                    rows[q] = torch.zeros_like(t)
-                part(rows[q], to).addcmul_(factor, part(w, from_), value=-1.0)
+                if q >= even:  # the others are of use for couplings q - c < 0 only: symmetry
+                    _add_product(rows, q, t, to, factor, part(w, from_))
+        for c, w in self.weights[a].items():
+            if c in rows:
+                rows[c].addcmul_(self.diagonal[a], w, value=-1.0)
+            else:
+                rows[c] = -self.diagonal[a] * w
         return rows
+
+
+def _add_product(
+    rows: dict[Index, Tensor], key: Index, like: Tensor, to: slice, u: Tensor, v: Tensor
+) -> None:
+    """rows[key] at the points `to` += u v; what is not there yet is 0, of the shape of `like`."""
+    if key in rows:
+        part(rows[key], to).addcmul_(u, v)
+    elif u.shape[-1] == like.shape[-1]:
+        rows[key] = u * v
+    else:
+        rows[key] = torch.zeros_like(like)
+        part(rows[key], to).addcmul_(u, v)
 
 
 def shifted(v: Tensor, shift: int) -> Tensor:

@@ -18,7 +18,7 @@ from sciops.core.errors import NotPositiveDefinite, SciopsError
 from sciops.core.linear import CallableMap, DenseMap, SparseMap
 from sciops.core.solver import Status
 from sciops.solvers._black_box import Entries, Parities
-from sciops.solvers._v_cycle import Level, _Work
+from sciops.solvers._v_cycle import Level, _Products, _Work
 from sciops.solvers.cg import CG
 from sciops.solvers.multigrid import Multigrid
 
@@ -145,13 +145,26 @@ def test_restriction_is_the_transpose_of_prolongation(shape):
     for a in level.order:
         work.q[a].normal_()
     q = {a: work.q[a].clone() for a in level.order if a not in level.last}
-    for y, t, x in work.restrict:
-        y.addcmul_(t, x)
+    work.restrict.add()
     restricted, c = work.coarse.clone(), torch.randn(level.packed_shape, dtype=torch.float64)
     work.coarse.copy_(c)
     work.correct()
     forward = sum(float((q[a] * work.x[a]).sum()) for a in q)
     assert forward == pytest.approx(float((restricted * c).sum()), rel=1e-12)
+
+
+def test_products_in_one_call_are_those_of_a_loop():
+    """They read what earlier ones of the list have written."""
+    start = torch.randn(30, dtype=torch.float64)
+    results = []
+    for in_one_call in (True, False):
+        v, t = start.clone(), torch.arange(9.0, dtype=torch.float64)
+        products = _Products([(v[k : k + 9], t, v[20 - k : 29 - k]) for k in range(9)])
+        assert products.in_one_call
+        products.in_one_call = in_one_call
+        products.add()
+        results.append(v)
+    assert torch.equal(*results) and not torch.equal(results[0], start)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
