@@ -158,8 +158,9 @@ def test_products_in_one_call_are_those_of_a_loop():
     start = torch.randn(30, dtype=torch.float64)
     results = []
     for in_one_call in (True, False):
-        v, t = start.clone(), torch.arange(9.0, dtype=torch.float64)
-        products = _Products([(v[k : k + 9], t, v[20 - k : 29 - k]) for k in range(9)])
+        v, t = start.clone(), torch.arange(1.0, 6.0, dtype=torch.float64)
+        steps = [k for k in range(5) for _ in range(2)]
+        products = _Products([(v[5 * k + 5 : 5 * k + 10], t, v[5 * k : 5 * k + 5]) for k in steps])
         assert products.in_one_call
         products.in_one_call = in_one_call
         products.add()
