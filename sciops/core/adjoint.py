@@ -38,7 +38,8 @@ def differentiable_solve(
     The gradient solve has the same settings (`atol` then has the unit of dL/dx) and the same M,
     which is set up once.  Gradients do not flow to x0 and M, on which x does not depend.  With
     respect to b derivatives of any order exist, with respect to A's tensors the first; both in
-    reverse and in forward mode.
+    reverse and in forward mode.  Through the transforms of torch.func only solvers can go that are
+    made of tensors: `direct` and `amg` hand their numbers to other libraries.
 
     Shapes: as `Solver.solve`; a batch does what `torch.func.vmap` of a single solve would.
 

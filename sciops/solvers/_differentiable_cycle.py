@@ -1,7 +1,7 @@
 r"""The V-cycle of `_v_cycle.py` made of operations that derivatives pass through.
 
 It gives the same z = B r to rounding, as a function of r and of the entries of all grids; new
-tensors stand where the other one works in place, which costs it about twice the time.
+tensors stand where the other one works in place, which costs it several times the time.
 """
 
 from __future__ import annotations

@@ -140,6 +140,7 @@ class State:
         true = system.residual(self.x)
         norm = system.norm(true)
         self.end(claims & (norm <= self.tolerance), Status.CONVERGED)
+        self.end(claims & ~norm.isfinite(), Status.NON_FINITE)
         self.end(claims & ~(norm <= 0.5 * self.claimed), Status.STAGNATION)
         self.claimed = torch.where(claims, norm, self.claimed)
         self.r = torch.where(system.broadcast(claims), true, self.r)

@@ -63,6 +63,7 @@ class MultigridCycle(LinearMap):
 
     @torch.no_grad()
     def matvec(self, x: Tensor) -> Tensor:
+        x = x.detach()  # forward derivatives, which no_grad lets pass
         d = len(self.shape)
         batch = np.broadcast_shapes(x.shape[:-d], self.batch)
         r = x.expand(*batch, *self.shape)

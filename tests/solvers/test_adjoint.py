@@ -17,6 +17,7 @@ from sciops.solvers.conjugate_directions import ConjugateDirections
 from sciops.solvers.direct import Direct
 from sciops.solvers.fcg import FCG
 from sciops.solvers.jacobi import Jacobi
+from sciops.solvers.multigrid import Multigrid
 
 TIGHT = CG(rtol=1e-13)
 SOLVERS = [
@@ -176,6 +177,15 @@ def test_forward_derivatives_of_the_conductances():
     ahead, behind = ([v + s * d for v, d in zip(t, dt, strict=True)] for s in (h, -h))
     difference = (solve(b, *ahead) - solve(b, *behind)) / (2 * h)
     torch.testing.assert_close(dx, difference, rtol=1e-6, atol=1e-8)
+
+
+def test_forward_derivatives_beside_a_preconditioner_that_works_in_place():
+    b, db = noise(2, 24, 24)
+    A = DiffusionMap.from_coefficient(noise(24, 24).abs() + 0.5, (1 / 24,) * 2, "cell")
+    _, dx = torch.func.jvp(
+        lambda v: differentiable_solve(CG(rtol=1e-10), A, v, M=Multigrid()).x, (b,), (db,)
+    )
+    torch.testing.assert_close(A.matvec(dx), db, rtol=1e-7, atol=1e-7)
 
 
 def test_second_derivatives_of_the_matrix_are_refused_and_never_wrong():

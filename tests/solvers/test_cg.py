@@ -189,6 +189,12 @@ def test_nan_from_the_matrix_keeps_the_last_finite_iterate(value):
     torch.testing.assert_close(solution.x, CG(maxiter=2).solve(A, b).x, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_matrix_of_nan_is_told_even_where_no_step_is_needed(value):
+    A = DenseMap(torch.diag(torch.tensor([value, 1.0])), (2,), symmetric=True, positive=True)
+    assert CG(atol=10.0).solve(A, torch.ones(2)).status is Status.NON_FINITE
+
+
 def test_nan_from_the_preconditioner_keeps_the_last_finite_iterate():
     A, calls = diffusion(6), []
 
